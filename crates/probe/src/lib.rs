@@ -1,1 +1,82 @@
-//! TODO
+//! How Probity looks at the world: the [`Probe`] trait, the [`Cx`] through which a probe does all its
+//! input and output, and the [`collect`] runner that keeps deadlines and budgets.
+//!
+//! A probe opens nothing itself. What goes through [`Cx`] is bounded, counted and recorded, so that every
+//! piece of evidence carries its provenance without the probe having to think of it.
+
+mod budget;
+mod command;
+mod conn;
+mod cx;
+mod files;
+mod recorder;
+mod runner;
+
+use std::future::Future;
+use std::pin::Pin;
+
+pub use budget::Limits;
+pub use command::{Command, Output};
+pub use conn::{Conn, Heard};
+pub use cx::{Cx, Stop};
+pub use files::{FileError, Listing, Metadata};
+use model::{Ask, Exchange, Facts, Failure, Kind, Target};
+pub use runner::{Collected, Event, Job, collect};
+
+/// A boxed future that may move between threads.
+pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+
+/// What a probe would do to a target at most, for `--dry-run`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Plan {
+    /// Connections it may open, at most.
+    pub connections: u32,
+    /// Files and folders it reads.
+    pub files: Vec<String>,
+    /// Commands it runs.
+    pub commands: Vec<String>,
+}
+
+/// Looks at one target and writes down what it saw. Never says good or bad.
+pub trait Probe: Send + Sync {
+    /// The kind of evidence it makes: one kind, one level.
+    fn kind(&self) -> Kind;
+
+    /// The sort of target it looks at: the key of the inventory (`tls`, `host`, …).
+    fn sort(&self) -> &'static str;
+
+    /// The JSON Schema of its facts.
+    fn schema(&self) -> schemars::Schema;
+
+    /// What [`Probe::observe`] would do.
+    fn plan(&self, target: &Target) -> Plan;
+
+    /// Looks.
+    ///
+    /// # Errors
+    /// Where nothing could be seen at all. What was seen in part is facts with `not_proven` outcomes, not an error.
+    fn observe<'a>(&'a self, target: &'a Target, cx: &'a Cx) -> BoxFuture<'a, Result<Facts, Failure>>;
+
+    /// Whether no raw bytes from the target stand behind the facts: a local tool's or kernel's word.
+    fn attested_by_host_only(&self) -> bool {
+        false
+    }
+
+    /// Makes those facts again that follow from the raw exchanges alone, so that `verify` can compare them with
+    /// what the evidence says. `None`: this probe's facts do not follow from exchanges.
+    fn derive(&self, _target: &Target, _asked: &Ask, _exchanges: &[Exchange]) -> Option<Result<Facts, Failure>> {
+        None
+    }
+}
+
+/// Turns a check crate's own facts into the erased form.
+///
+/// # Errors
+/// Where the type is not an object; a defect of the probe.
+pub fn facts<T: serde::Serialize>(facts: &T) -> Result<Facts, Failure> {
+    match serde_json::to_value(facts) {
+        Ok(serde_json::Value::Object(map)) => Ok(map),
+        Ok(_) => Err(Failure::new(model::FailureClass::Panic, "the probe's facts are not an object")),
+        Err(e) => Err(Failure::new(model::FailureClass::Panic, format!("the probe's facts can't be written: {e}"))),
+    }
+}

@@ -1,0 +1,160 @@
+//! What a probe holds while it looks.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use model::{Ask, Depth, Ended, Exchange, Failure, FailureClass};
+use tokio::net::TcpStream;
+use tokio::sync::watch;
+use tokio::time::Instant;
+
+use crate::budget::Budget;
+use crate::conn::Conn;
+use crate::recorder::Recorder;
+
+/// A switch that stops a run: what is collected so far is kept, the rest is marked interrupted.
+#[derive(Clone, Debug)]
+pub struct Stop(watch::Sender<bool>);
+
+impl Default for Stop {
+    fn default() -> Self {
+        Self(watch::Sender::new(false))
+    }
+}
+
+impl Stop {
+    /// Stops the run.
+    pub fn stop(&self) {
+        self.0.send_replace(true);
+    }
+
+    /// Whether it was stopped.
+    #[must_use]
+    pub fn is_stopped(&self) -> bool {
+        *self.0.borrow()
+    }
+
+    /// Ends when the run is stopped.
+    pub async fn stopped(&self) {
+        let mut watch = self.0.subscribe();
+        // The sender lives in `self`, so that this ends only with a true value.
+        let _ = watch.wait_for(|stopped| *stopped).await;
+    }
+}
+
+/// Hands out connections, files and commands under the budget, and records every one of them.
+pub struct Cx {
+    pub(crate) ask: Ask,
+    pub(crate) depth: Depth,
+    pub(crate) until: Instant,
+    pub(crate) budget: Arc<Budget>,
+    pub(crate) recorder: Arc<Recorder>,
+    pub(crate) stop: Stop,
+}
+
+impl Cx {
+    /// What the policies want to know.
+    #[must_use]
+    pub const fn ask(&self) -> &Ask {
+        &self.ask
+    }
+
+    /// How much to look for.
+    #[must_use]
+    pub const fn depth(&self) -> Depth {
+        self.depth
+    }
+
+    /// Time left before the runner cuts this probe off; zero once the run was stopped. A probe that sees little left
+    /// returns what it has, with the rest not proven.
+    #[must_use]
+    pub fn remaining(&self) -> Duration {
+        if self.stop.is_stopped() { Duration::ZERO } else { self.until.saturating_duration_since(Instant::now()) }
+    }
+
+    /// How long to wait for a connection and for each answer.
+    #[must_use]
+    pub fn patience(&self) -> Duration {
+        self.budget.limits().patience
+    }
+
+    /// Connections this target has taken so far.
+    #[must_use]
+    pub fn connections(&self) -> u32 {
+        self.recorder.connections()
+    }
+
+    /// The exchanges so far, in the order in which they were opened.
+    #[must_use]
+    pub fn exchanges(&self) -> Vec<Exchange> {
+        self.recorder.exchanges()
+    }
+
+    /// Opens a connection and begins an exchange about `question`, a text that the probe can read back later.
+    ///
+    /// # Errors
+    /// Where no connection was made. The attempt is recorded too, except where the target's budget is spent.
+    pub async fn dial(&self, address: SocketAddr, question: impl Into<String>) -> Result<Conn, Failure> {
+        let most = self.budget.limits().max_connections;
+        if self.recorder.connections() >= most {
+            return Err(Failure::new(
+                FailureClass::Interrupted,
+                format!("{address}: the budget of {most} connections is spent; raise it with --max-connections"),
+            ));
+        }
+        let Some(permit) = self.budget.acquire(address.ip()).await else {
+            return Err(Failure::new(FailureClass::Interrupted, format!("{address}: the run is over")));
+        };
+        let index = self.recorder.open(question.into(), address.to_string());
+        let patience = self.patience();
+        let stream = match tokio::time::timeout(patience, TcpStream::connect(address)).await {
+            Ok(Ok(stream)) => stream,
+            Ok(Err(e)) => {
+                let (ended, failure) = of_connect_error(address, &e);
+                self.recorder.end(index, ended);
+                return Err(failure);
+            }
+            Err(_) => {
+                self.recorder.end(index, Ended::ConnectTimeout);
+                return Err(Failure::new(
+                    FailureClass::Timeout,
+                    format!(
+                        "{address}: no connection within {} s; is a firewall dropping packets?",
+                        patience.as_secs_f32()
+                    ),
+                ));
+            }
+        };
+        // Small messages go out at once; a failure here costs speed only.
+        let _ = stream.set_nodelay(true);
+        if let Ok(local) = stream.local_addr() {
+            self.recorder.source(local.ip().to_string());
+        }
+        let recorder = Arc::clone(&self.recorder);
+        Ok(Conn { stream, recorder, index, patience, muted: false, _permit: permit })
+    }
+
+    /// Tells the budget that an address stopped answering as it did: fewer connections at once from here on.
+    pub fn relent(&self, address: SocketAddr) {
+        self.budget.relent(address.ip());
+    }
+}
+
+fn of_connect_error(address: SocketAddr, error: &std::io::Error) -> (Ended, Failure) {
+    use std::io::ErrorKind;
+    let (ended, class, hint) = match error.kind() {
+        ErrorKind::ConnectionRefused => {
+            (Ended::ConnectRefused, FailureClass::Refused, "is the service running and listening there?")
+        }
+        ErrorKind::TimedOut => (Ended::ConnectTimeout, FailureClass::Timeout, "is a firewall dropping packets?"),
+        ErrorKind::HostUnreachable | ErrorKind::NetworkUnreachable | ErrorKind::NetworkDown => {
+            (Ended::ConnectFailed, FailureClass::Unreachable, "is there a route to it from here?")
+        }
+        ErrorKind::PermissionDenied => {
+            (Ended::ConnectFailed, FailureClass::Permission, "does a local firewall or sandbox forbid it?")
+        }
+        _ => (Ended::ConnectFailed, FailureClass::Unreachable, "can it be reached from here?"),
+    };
+    (ended, Failure::new(class, format!("{address}: {error}; {hint}")))
+}

@@ -1,0 +1,151 @@
+//! Local files under bounds, each read written down.
+
+use std::io::ErrorKind;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::Path;
+
+use model::{Digest, FailureClass, FileRecord};
+use thiserror::Error;
+use tokio::io::AsyncReadExt as _;
+
+use crate::cx::Cx;
+
+/// Why a file could not be looked at.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[error("{path}: {message}")]
+pub struct FileError {
+    /// Which.
+    pub path: String,
+    /// The closed reason.
+    pub class: FailureClass,
+    /// What the system said.
+    pub message: String,
+}
+
+/// What the file system says of a path; symbolic links are not followed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Metadata {
+    /// Permission bits, such as 0o640.
+    pub mode: u32,
+    /// Owner's number.
+    pub uid: u32,
+    /// Group's number.
+    pub gid: u32,
+    /// Bytes.
+    pub size: u64,
+    /// A regular file.
+    pub is_file: bool,
+    /// A folder.
+    pub is_dir: bool,
+    /// A symbolic link.
+    pub is_symlink: bool,
+}
+
+/// The names in a folder.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Listing {
+    /// Names, sorted.
+    pub names: Vec<String>,
+    /// True where there are more than the bound.
+    pub cut: bool,
+}
+
+impl Cx {
+    /// Reads a file, at most `most` bytes; its digest is recorded.
+    ///
+    /// # Errors
+    /// Where it is missing, forbidden, no regular file, or longer than `most`.
+    pub async fn read_file(&self, path: impl AsRef<Path>, most: usize) -> Result<Vec<u8>, FileError> {
+        self.read(path.as_ref(), most, true).await
+    }
+
+    /// Reads a file whose content is a secret: only its length is recorded.
+    ///
+    /// # Errors
+    /// As [`Cx::read_file`].
+    pub async fn read_secret_file(&self, path: impl AsRef<Path>, most: usize) -> Result<Vec<u8>, FileError> {
+        self.read(path.as_ref(), most, false).await
+    }
+
+    async fn read(&self, path: &Path, most: usize, digest: bool) -> Result<Vec<u8>, FileError> {
+        let fail = |e: &std::io::Error| of_error(path, e);
+        // A FIFO or device would block or never end, so that only regular files (and /proc, /sys) are opened.
+        let metadata = tokio::fs::metadata(path).await.map_err(|e| fail(&e))?;
+        if !metadata.is_file() {
+            return Err(error(path, FailureClass::Unreadable, "not a regular file"));
+        }
+        let file = tokio::fs::File::open(path).await.map_err(|e| fail(&e))?;
+        let mut bytes = Vec::new();
+        let bound = u64::try_from(most).unwrap_or(u64::MAX).saturating_add(1);
+        file.take(bound).read_to_end(&mut bytes).await.map_err(|e| fail(&e))?;
+        if bytes.len() > most {
+            return Err(error(path, FailureClass::Unreadable, &format!("longer than the bound of {most} bytes")));
+        }
+        self.recorder.file(FileRecord {
+            path: path.display().to_string(),
+            bytes: u64::try_from(bytes.len()).unwrap_or(u64::MAX),
+            digest: digest.then(|| Digest::of(&bytes)),
+        });
+        Ok(bytes)
+    }
+
+    /// The names in a folder, sorted, at most `most` of them.
+    ///
+    /// # Errors
+    /// Where it is missing, forbidden, or no folder.
+    pub async fn list_dir(&self, path: impl AsRef<Path>, most: usize) -> Result<Listing, FileError> {
+        let path = path.as_ref();
+        let mut folder = tokio::fs::read_dir(path).await.map_err(|e| of_error(path, &e))?;
+        let mut listing = Listing::default();
+        while let Some(entry) = folder.next_entry().await.map_err(|e| of_error(path, &e))? {
+            if listing.names.len() >= most {
+                listing.cut = true;
+                break;
+            }
+            listing.names.push(entry.file_name().to_string_lossy().into_owned());
+        }
+        listing.names.sort();
+        Ok(listing)
+    }
+
+    /// What the file system says of a path, symbolic links not followed.
+    ///
+    /// # Errors
+    /// Where it is missing or a folder on the way is forbidden.
+    pub async fn metadata(&self, path: impl AsRef<Path>) -> Result<Metadata, FileError> {
+        let path = path.as_ref();
+        let found = tokio::fs::symlink_metadata(path).await.map_err(|e| of_error(path, &e))?;
+        Ok(Metadata {
+            mode: found.mode() & 0o7777,
+            uid: found.uid(),
+            gid: found.gid(),
+            size: found.len(),
+            is_file: found.is_file(),
+            is_dir: found.is_dir(),
+            is_symlink: found.is_symlink(),
+        })
+    }
+
+    /// Where a symbolic link points, one step.
+    ///
+    /// # Errors
+    /// Where it is no link, missing or forbidden.
+    pub async fn read_link(&self, path: impl AsRef<Path>) -> Result<String, FileError> {
+        let path = path.as_ref();
+        let to = tokio::fs::read_link(path).await.map_err(|e| of_error(path, &e))?;
+        Ok(to.display().to_string())
+    }
+}
+
+fn of_error(path: &Path, e: &std::io::Error) -> FileError {
+    let class = match e.kind() {
+        ErrorKind::NotFound | ErrorKind::NotADirectory => FailureClass::Missing,
+        ErrorKind::PermissionDenied => FailureClass::Permission,
+        _ => FailureClass::Unreadable,
+    };
+    error(path, class, &e.to_string())
+}
+
+fn error(path: &Path, class: FailureClass, message: &str) -> FileError {
+    FileError { path: path.display().to_string(), class, message: message.to_owned() }
+}
