@@ -1,0 +1,147 @@
+//! Everything that must hold before a change is merged.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Result, bail};
+
+use crate::shell::{Steps, build_probity, command, installed, run, target_dir, works};
+use crate::tidy;
+
+/// What the tests need from Debian: the program that shows that it is there, and the package that brings it.
+///
+/// Without one of them its tests fail; nothing is skipped in silence.
+const PACKAGES: [(&str, &str); 9] = [
+    ("nginx", "nginx"),
+    ("openssl", "openssl"),
+    ("sshd", "openssh-server"),
+    ("stunnel4", "stunnel4"),
+    ("cryptsetup", "cryptsetup-bin"),
+    ("xmllint", "libxml2-utils"),
+    ("python3", "python3-venv"),
+    ("node", "nodejs"),
+    ("npm", "npm"),
+];
+
+/// Runs every step; the first failure ends it.
+///
+/// # Errors
+/// The first step that fails, by name.
+pub(crate) fn run_all() -> Result<()> {
+    let mut steps = Steps::default();
+    let target = target_dir()?;
+    steps.step("Debian packages", debian_packages)?;
+    steps.step("cargo tools", || cargo_tools(&target.join("tools")))?;
+    let third_party = steps.step("third-party verifiers", || third_party(&target.join("third-party")))?;
+    steps.step("format", || run(&mut command(&["cargo", "fmt", "--all", "--check"])))?;
+    steps.step("tidy", tidy::run)?;
+    steps.step("clippy", || {
+        run(&mut command(&[
+            "cargo",
+            "clippy",
+            "--workspace",
+            "--all-targets",
+            "--all-features",
+            "--",
+            "-D",
+            "warnings",
+        ]))
+    })?;
+    steps.step("licences and sources", || licences(&target.join("tools")))?;
+    let probity = steps.step("build", || build_probity(false))?;
+    steps.step("tests", || {
+        let words: &[&str] = if works(&["cargo", "nextest", "--version"]) {
+            &["cargo", "nextest", "run", "--workspace", "--all-features"]
+        } else {
+            &["cargo", "test", "--workspace", "--all-features", "--lib", "--bins", "--tests", "--examples"]
+        };
+        run(command(words).env("PROBITY_BIN", &probity).env("PROBITY_THIRD_PARTY", &third_party))
+    })?;
+    steps.step("examples in the documentation", || {
+        run(&mut command(&["cargo", "test", "--workspace", "--all-features", "--doc"]))
+    })?;
+    let probity = probity.to_string_lossy().into_owned();
+    steps.step("policy lint", || run(&mut command(&[&probity, "policy", "lint"])))?;
+    steps.step("policy test", || run(&mut command(&[&probity, "policy", "test"])))?;
+    steps.summary();
+    Ok(())
+}
+
+/// Installs the missing ones where we may.
+fn debian_packages() -> Result<()> {
+    let missing: Vec<&str> =
+        PACKAGES.iter().filter(|(program, _)| !found(program)).map(|(_, package)| *package).collect();
+    if missing.is_empty() {
+        println!("all there");
+        return Ok(());
+    }
+    let root = works(&["sh", "-c", "test \"$(id -u)\" = 0"]);
+    if !root || !installed("apt-get") {
+        bail!("these packages are missing: {0}; as root: apt-get install {0}", missing.join(" "));
+    }
+    // Run level 1 keeps Debian from starting the servers that it installs: the tests start their own.
+    let apt = |words: &[&str]| run(command(words).env("DEBIAN_FRONTEND", "noninteractive").env("RUNLEVEL", "1"));
+    apt(&["apt-get", "update", "-qq"])?;
+    let mut install = vec!["apt-get", "install", "-qq", "--yes", "--no-install-recommends"];
+    install.extend(&missing);
+    apt(&install)
+}
+
+/// Whether a program is there; servers are often in `sbin`, which is not in everyone's `PATH`.
+fn found(program: &str) -> bool {
+    installed(program) || ["/usr/sbin", "/sbin"].iter().any(|folder| Path::new(folder).join(program).is_file())
+}
+
+/// The tools beside cargo: formatter and linter always, nextest and cargo-deny on a machine that is there for this.
+fn cargo_tools(tools: &Path) -> Result<()> {
+    for (component, probe) in [("rustfmt", "fmt"), ("clippy", "clippy")] {
+        if !works(&["cargo", probe, "--version"]) {
+            run(&mut command(&["rustup", "component", "add", component]))?;
+        }
+    }
+    if !works(&["cargo", "deny", "--version"]) && !deny_in(tools).is_file() {
+        if in_ci() {
+            // Unoptimised: it builds in a third of the time and runs for a second.
+            let root = tools.to_string_lossy().into_owned();
+            let install = ["cargo", "install", "--quiet", "--locked", "--debug", "--root", &root, "cargo-deny"];
+            if let Err(error) = run(&mut command(&install)) {
+                println!("WARNING: {error:#}");
+            }
+        } else {
+            println!("cargo-deny is not installed: `cargo install --locked cargo-deny`");
+        }
+    }
+    if !works(&["cargo", "nextest", "--version"]) {
+        println!("cargo-nextest is not installed: the tests run with `cargo test`");
+    }
+    Ok(())
+}
+
+fn deny_in(tools: &Path) -> PathBuf {
+    tools.join("bin").join("cargo-deny")
+}
+
+fn in_ci() -> bool {
+    std::env::var("CI").is_ok_and(|value| value == "true")
+}
+
+/// Other people's verifiers of our bundles, into a folder of the build.
+fn third_party(folder: &Path) -> Result<PathBuf> {
+    let script = "crates/attest/tests/third_party/install.sh";
+    run(command(&["sh", script]).arg(folder))?;
+    Ok(folder.to_path_buf())
+}
+
+/// Licences, banned crates and sources of the dependencies.
+fn licences(tools: &Path) -> Result<()> {
+    let own = deny_in(tools).to_string_lossy().into_owned();
+    let check = ["check", "licenses", "bans", "sources"];
+    if works(&["cargo", "deny", "--version"]) {
+        return run(command(&["cargo", "deny"]).args(check));
+    }
+    if deny_in(tools).is_file() {
+        return run(command(&[&own]).args(check));
+    }
+    println!("NOT CHECKED: licences, bans and sources of the dependencies: cargo-deny is not here and could not");
+    println!("NOT CHECKED: be installed. Run `cargo install --locked cargo-deny`, then `cargo deny check` by hand.");
+    Ok(())
+}
