@@ -1,1 +1,3 @@
-//! TODO
+//! TLS over TCP: versions, suites, groups, certificates and behaviours, as a server shows them on the wire.
+
+pub mod facts;
