@@ -1,1 +1,22 @@
-//! e2e
+//! The lab: real servers with known settings, hostile ones, and the program under test.
+//!
+//! Everything binds ports of its own on loopback, writes into folders of its own, and ends when it is dropped.
+//! A server that is not installed is an error, so that no test passes by not looking.
+
+mod authority;
+mod hostile;
+mod nginx;
+mod openssl;
+mod probity;
+mod process;
+mod sshd;
+mod stunnel;
+
+pub use authority::{Authority, Identity, Key, Leaf};
+pub use hostile::{Behaviour, Hostile, refusing_port};
+pub use nginx::{Nginx, NginxTls};
+pub use openssl::{OpensslServer, cipher_ids, openssl};
+pub use probity::{Finished, Probity, binary};
+pub use process::{Server, free_port};
+pub use sshd::Sshd;
+pub use stunnel::Stunnel;
