@@ -1,1 +1,41 @@
-//! TODO
+//! Renders an assessment: one renderer a file, listed in [`RENDERERS`].
+//!
+//! Everything here is a function from data to bytes. Nothing reads a clock, a file, the network or the
+//! environment, and nothing prints. Text that came from a target is made harmless by [`escape`] before it
+//! reaches a format.
+
+pub mod escape;
+mod group;
+pub mod json;
+mod paint;
+mod schema;
+mod summary;
+pub mod terminal;
+mod view;
+
+pub use schema::assessment_schema;
+pub use view::{RenderError, Renderer, Signature, Style, Trust, View};
+
+/// Every format there is. A new one is one file and one entry here.
+pub const RENDERERS: &[Renderer] = &[
+    Renderer {
+        key: "terminal",
+        file: "",
+        media_type: "text/plain",
+        about: "text for people",
+        render: terminal::render,
+    },
+    Renderer {
+        key: "json",
+        file: "",
+        media_type: "application/json",
+        about: "the assessment itself",
+        render: json::render,
+    },
+];
+
+/// The renderer of that name.
+#[must_use]
+pub fn renderer(key: &str) -> Option<&'static Renderer> {
+    RENDERERS.iter().find(|r| r.key == key)
+}
