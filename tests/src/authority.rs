@@ -55,6 +55,8 @@ impl Default for Leaf {
 pub struct Identity {
     /// The leaf alone, PEM.
     pub certificate: PathBuf,
+    /// The intermediate alone, PEM.
+    pub issuer: PathBuf,
     /// The leaf and the intermediate, PEM.
     pub chain: PathBuf,
     /// The leaf's private key, PKCS #8 PEM, mode 0600.
@@ -96,10 +98,12 @@ impl Authority {
     /// When `openssl` is missing or the folder can't be written.
     pub fn issue(&self, folder: &Path, name: &str, leaf: &Leaf) -> Result<Identity> {
         let file = |what: &str| folder.join(format!("{name}.{what}.pem"));
-        let identity = Identity { certificate: file("leaf"), chain: file("chain"), key: file("key") };
+        let identity =
+            Identity { certificate: file("leaf"), issuer: file("issuer"), chain: file("chain"), key: file("key") };
         let public = new_key(leaf.key, &identity.key)?;
         let certificate = params(leaf)?.signed_by(&public, &*self.intermediate)?;
         std::fs::write(&identity.certificate, certificate.pem())?;
+        std::fs::write(&identity.issuer, self.intermediate_pem())?;
         std::fs::write(&identity.chain, certificate.pem() + &self.intermediate_pem())?;
         Ok(identity)
     }

@@ -4,6 +4,7 @@
 //! A server that is not installed is an error, so that no test passes by not looking.
 
 mod authority;
+mod facts;
 mod hostile;
 mod nginx;
 mod openssl;
@@ -13,6 +14,7 @@ mod sshd;
 mod stunnel;
 
 pub use authority::{Authority, Identity, Key, Leaf};
+pub use facts::{TlsFacts, Truth, VERSIONS};
 pub use hostile::{Behaviour, Hostile, refusing_port};
 pub use nginx::{Nginx, NginxTls};
 pub use openssl::{OpensslServer, cipher_ids, openssl};

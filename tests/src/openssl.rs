@@ -29,7 +29,7 @@ impl OpensslServer {
             let mut command = Command::new(&program);
             command.args(["s_server", "-quiet", "-www", "-accept", &format!("127.0.0.1:{port}")]);
             command.arg("-cert").arg(&identity.certificate).arg("-key").arg(&identity.key);
-            command.arg("-cert_chain").arg(&identity.chain).args(arguments).current_dir(folder.path());
+            command.arg("-cert_chain").arg(&identity.issuer).args(arguments).current_dir(folder.path());
             Ok(command)
         })?;
         Ok(Self { server, _folder: folder })
