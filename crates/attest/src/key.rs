@@ -11,8 +11,8 @@ use model::Digest;
 use p256::elliptic_curve::rand_core::{OsRng, RngCore as _};
 use p256::pkcs8::der::pem::PemLabel as _;
 use p256::pkcs8::{
-    DecodePublicKey as _, EncodePrivateKey as _, EncodePublicKey as _, LineEnding, ObjectIdentifier, PrivateKeyInfo,
-    SecretDocument, SubjectPublicKeyInfoRef,
+    AlgorithmIdentifierRef, DecodePublicKey as _, EncodePrivateKey as _, EncodePublicKey as _, LineEnding,
+    ObjectIdentifier, PrivateKeyInfo, SecretDocument, SubjectPublicKeyInfoRef,
 };
 use thiserror::Error;
 use zeroize::Zeroizing;
@@ -25,6 +25,8 @@ const MAX_PEM: usize = 16 * 1024;
 const EC: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.10045.2.1");
 /// id-Ed25519 (RFC 8410).
 const ED25519: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.101.112");
+/// The DER of an OCTET STRING of 32 bytes begins so.
+const SEED_HEADER: [u8; 2] = [0x04, 32];
 
 /// How a key signs.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -173,10 +175,7 @@ impl SigningKey {
                         let key = p256::SecretKey::try_from(info).map_err(|_| broken("the P-256 key is broken"))?;
                         Self::new(Secret::EcdsaP256(key.into()))
                     }
-                    ED25519 => {
-                        let key = info.try_into().map_err(|_| broken("the Ed25519 key is broken"))?;
-                        Self::new(Secret::Ed25519(key))
-                    }
+                    ED25519 => Self::new(Secret::Ed25519(ed25519_seed(&info)?)),
                     other => Err(unsupported(other)),
                 }
             }
@@ -200,8 +199,13 @@ impl SigningKey {
         let pem = match &self.secret {
             Secret::EcdsaP256(key) => key.to_pkcs8_pem(LineEnding::LF),
             // With the public key inside it would be version 2 (RFC 5958), which OpenSSL before 3.2 can't read.
-            Secret::Ed25519(key) => ed25519_dalek::pkcs8::KeypairBytes { secret_key: key.to_bytes(), public_key: None }
-                .to_pkcs8_pem(LineEnding::LF),
+            Secret::Ed25519(key) => {
+                let octets = Zeroizing::new([&SEED_HEADER, key.as_bytes().as_slice()].concat());
+                let algorithm = AlgorithmIdentifierRef { oid: ED25519, parameters: None };
+                SecretDocument::encode_msg(&PrivateKeyInfo::new(algorithm, &octets))
+                    .and_then(|document| document.to_pem(PrivateKeyInfo::PEM_LABEL, LineEnding::LF))
+                    .map_err(Into::into)
+            }
         };
         pem.map_err(|e| KeyError::Malformed(e.to_string()))
     }
@@ -381,6 +385,18 @@ fn curve_is_p256(curve: Option<ObjectIdentifier>) -> Result<(), KeyError> {
     }
 }
 
+/// The seed of an Ed25519 key (RFC 8410, section 7); a public key beside it must be the seed's own.
+fn ed25519_seed(info: &PrivateKeyInfo<'_>) -> Result<ed25519_dalek::SigningKey, KeyError> {
+    let broken = || KeyError::Malformed("the Ed25519 key is broken".to_owned());
+    let octets = info.private_key.strip_prefix(&SEED_HEADER).filter(|_| info.algorithm.parameters.is_none());
+    let mut seed = Zeroizing::new([0; 32]);
+    let octets = octets.filter(|octets| octets.len() == seed.len()).ok_or_else(broken)?;
+    seed.copy_from_slice(octets);
+    let key = ed25519_dalek::SigningKey::from_bytes(&seed);
+    let beside = info.public_key.is_none_or(|public| public == key.verifying_key().as_bytes());
+    beside.then_some(key).ok_or_else(broken)
+}
+
 fn unsupported(oid: ObjectIdentifier) -> KeyError {
     match oid.to_string().as_str() {
         "1.2.840.113549.1.1.1" => KeyError::Unsupported("an RSA key".to_owned()),
@@ -419,3 +435,6 @@ fn only_block(pem: &str, wanted: impl Fn(&str) -> bool) -> Result<Block<'_>, Key
     }
     found.ok_or_else(|| broken("there is no PEM block with a key"))
 }
+
+#[cfg(test)]
+mod vectors;

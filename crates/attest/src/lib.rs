@@ -23,7 +23,7 @@ pub use bundle::{MAX_BYTES, SignError, Trust, Verified, VerifyError, pae, peek, 
 pub use key::{Algorithm, Fingerprint, KeyError, PublicKey, SigningKey};
 pub use manifest::{ManifestError, manifest_bytes, manifest_of, parse_manifest, parse_sums, sums, sums_of};
 pub use paths::{PathError, check_path, check_paths};
-pub use predicate::{ResourceDescriptor, TEST_RESULT, TestOutcome, TestResult};
+pub use predicate::{DigestSet, ResourceDescriptor, TEST_RESULT, TestOutcome, TestResult};
 pub use statement::{MAX_SUBJECTS, STATEMENT_TYPE, Statement, StatementError, Subject};
 
 /// A POSIX shell script that verifies a bundle and the files it is about with OpenSSL and `sha256sum` alone:

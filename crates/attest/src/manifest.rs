@@ -90,8 +90,9 @@ fn check(manifest: &Manifest) -> Result<(), ManifestError> {
 /// The digests of a manifest as `sha256sum --check --strict` reads them.
 ///
 /// # Errors
-/// As [`sums`].
+/// Where [`parse_manifest`] would refuse the manifest, or where the list is too long.
 pub fn sums_of(manifest: &Manifest) -> Result<Vec<u8>, ManifestError> {
+    check(manifest)?;
     sums(&manifest.files.iter().map(|file| (file.path.clone(), file.sha256)).collect())
 }
 

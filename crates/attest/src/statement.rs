@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use thiserror::Error;
 
+use crate::paths::{PathError, check_path};
 use crate::text::shown;
 
 /// The type of every statement here.
@@ -14,10 +15,13 @@ pub const STATEMENT_TYPE: &str = "https://in-toto.io/Statement/v1";
 /// Subjects in one statement at most, as sigstore-go limits them; many files are one subject, the manifest.
 pub const MAX_SUBJECTS: usize = 1024;
 
+/// Values in one statement at most: memory stays bounded where a stranger signs millions of empty lists.
+const MAX_VALUES: usize = 1_000_000;
+
 /// One file that a statement is about.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Subject {
-    /// Its name in the pack.
+    /// Its path in the pack, as [`check_path`] allows it.
     pub name: String,
     /// Its SHA-256 digest.
     pub digest: Digest,
@@ -40,9 +44,15 @@ pub enum StatementError {
     /// No subject, or too many.
     #[error("{0} subjects; 1 to {MAX_SUBJECTS} are wanted")]
     Subjects(usize),
-    /// A subject without a name, or two with the same.
-    #[error("the subject name '{0}' is empty or given twice")]
-    SubjectName(String),
+    /// Two subjects of the same name.
+    #[error("the subject '{0}' is given twice")]
+    SubjectTwice(String),
+    /// A subject whose name is no path in a pack.
+    #[error("a subject is refused: {0}")]
+    SubjectPath(#[from] PathError),
+    /// Too many values, whatever they are.
+    #[error("the statement holds more than {MAX_VALUES} values")]
+    TooMany,
     /// The predicate type is not a URI.
     #[error("the predicate type '{0}' is not a URI")]
     PredicateType(String),
@@ -108,6 +118,10 @@ impl Statement {
 
     /// Reads what [`Self::to_bytes`] wrote. Whether it is canonical is for the caller to compare.
     pub(crate) fn from_bytes(bytes: &[u8]) -> Result<Self, StatementError> {
+        // Every value but the first stands behind one of these; those inside strings only make the count too high.
+        if bytes.iter().filter(|byte| b",:[{".contains(byte)).count() > MAX_VALUES {
+            return Err(StatementError::TooMany);
+        }
         let wire: Wire = model::from_json(bytes).map_err(|e| StatementError::Json(shown(&e.to_string())))?;
         if wire.statement_type != STATEMENT_TYPE {
             return Err(StatementError::Type(shown(&wire.statement_type)));
@@ -127,8 +141,9 @@ impl Statement {
         }
         let mut names = BTreeSet::new();
         for Subject { name, .. } in &self.subjects {
-            if name.is_empty() || !names.insert(name) {
-                return Err(StatementError::SubjectName(shown(name)));
+            check_path(name)?;
+            if !names.insert(name) {
+                return Err(StatementError::SubjectTwice(name.clone()));
             }
         }
         if !is_uri(&self.predicate_type) {
@@ -197,10 +212,15 @@ mod tests {
         };
         assert_eq!(refused(|s| s.subjects.clear()), Some(StatementError::Subjects(0)));
         assert_eq!(
-            refused(|s| s.subjects = vec![s.subjects[0].clone(); 2]),
-            Some(StatementError::SubjectName("assessment.json".to_owned()))
+            refused(|s| s.subjects.extend(s.subjects.clone())),
+            Some(StatementError::SubjectTwice("assessment.json".to_owned()))
         );
-        assert_eq!(refused(|s| s.subjects[0].name.clear()), Some(StatementError::SubjectName(String::new())));
+        for name in ["", "../a", "a\nb"] {
+            let wanted = check_path(name).err().map(StatementError::SubjectPath);
+            let mut changed = statement();
+            changed.subjects.push(Subject { name: name.to_owned(), digest: Digest::of(b"") });
+            assert_eq!(changed.to_bytes().err(), wanted, "{name:?}");
+        }
         assert_eq!(
             refused(|s| s.predicate_type = "test".to_owned()),
             Some(StatementError::PredicateType("test".to_owned()))

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Verifies a bundle and the files that it is about. Needs OpenSSL 3, GNU coreutils and sed; nothing of Probity.
+# Verifies a bundle and the files that it is about. Needs OpenSSL 3, GNU coreutils and GNU sed; nothing of Probity.
 #
 #   sh verify.sh KEY BUNDLE FOLDER
 #
@@ -24,8 +24,9 @@ case $(openssl pkey -pubin -in "$key" -noout -text) in
     *) openssl dgst -sha256 -verify "$key" -signature "$work/sig" "$work/pae" >&2 ;;
 esac
 
-# The statement's subjects come last in it; each must have the digest that was signed.
-sed 's/^.*"subject":\[//; s/},{/}\n{/g' "$work/payload" |
-    sed -n 's/^{"digest":{"sha256":"\([0-9a-f]\{64\}\)"},"name":"\([^"]*\)"}.*$/\1  \2/p' > "$work/sums"
+# The statement's subjects come last in it; each file must have the digest that was signed. What this does not take
+# apart, --strict refuses.
+sed 's/^.*"subject":\[//; s/\]}$//; s/},{/}\n{/g' "$work/payload" |
+    sed 's/^{"digest":{"sha256":"\([0-9a-f]\{64\}\)"},"name":"\([^"]*\)"}$/\1  \2/' > "$work/sums"
 cd "$folder"
 sha256sum --check --strict "$work/sums"
