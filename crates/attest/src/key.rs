@@ -191,14 +191,14 @@ impl SigningKey {
         }
     }
 
-    /// The key in PKCS#8 PEM, in the first version of that format, which every OpenSSL reads.
+    /// The key in PKCS#8 PEM, in the first version of that format, which OpenSSL 3.0 reads too.
     ///
     /// # Errors
     /// Where the encoder refuses, which no valid key makes it do.
     pub fn to_pem(&self) -> Result<Zeroizing<String>, KeyError> {
         let pem = match &self.secret {
             Secret::EcdsaP256(key) => key.to_pkcs8_pem(LineEnding::LF),
-            // With the public key inside it would be version 2 (RFC 5958), which OpenSSL before 3.2 can't read.
+            // With the public key inside it would be version 2 (RFC 5958), which OpenSSL 3.0 can't read.
             Secret::Ed25519(key) => {
                 let octets = Zeroizing::new([&SEED_HEADER, key.as_bytes().as_slice()].concat());
                 let algorithm = AlgorithmIdentifierRef { oid: ED25519, parameters: None };
