@@ -28,5 +28,12 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         let style = Style { colour: renderer.key == "terminal", ..Style::PLAIN };
         std::fs::write(folder.join(name), (renderer.render)(&view, &style)?)?;
     }
+    let facts = sample::tls_facts();
+    std::fs::write(
+        folder.join("scan.txt"),
+        report::scan("chat.example.org:443", "203.0.113.7:443", &facts, &Style::PLAIN),
+    )?;
+    let controls = assessment.controls.values().map(|c| report::policy_explain(c, &Style::PLAIN));
+    std::fs::write(folder.join("explain.txt"), controls.collect::<String>())?;
     Ok(())
 }

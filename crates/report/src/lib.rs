@@ -4,15 +4,24 @@
 //! environment, and nothing prints. Text that came from a target is made harmless by [`escape`] before it
 //! reaches a format.
 
+pub mod annotations;
 pub mod escape;
+mod explain;
+mod facts;
 mod group;
 pub mod json;
+pub mod junit;
 mod paint;
+pub mod sarif;
+mod scan;
 mod schema;
 mod summary;
 pub mod terminal;
+mod tls;
 mod view;
 
+pub use explain::policy_explain;
+pub use scan::scan;
 pub use schema::assessment_schema;
 pub use view::{RenderError, Renderer, Signature, Style, Trust, View};
 
@@ -31,6 +40,27 @@ pub const RENDERERS: &[Renderer] = &[
         media_type: "application/json",
         about: "the assessment itself",
         render: json::render,
+    },
+    Renderer {
+        key: "sarif",
+        file: "report.sarif",
+        media_type: "application/sarif+json",
+        about: "SARIF 2.1.0, for code scanning",
+        render: sarif::render,
+    },
+    Renderer {
+        key: "junit",
+        file: "report.junit.xml",
+        media_type: "application/xml",
+        about: "JUnit XML, for GitLab and Jenkins",
+        render: junit::render,
+    },
+    Renderer {
+        key: "github",
+        file: "",
+        media_type: "text/plain",
+        about: "workflow commands, for annotations on GitHub",
+        render: annotations::render,
     },
 ];
 
