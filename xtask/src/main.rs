@@ -3,6 +3,11 @@
 //! Built before everything else, so it stays small: the standard library, `clap`, `anyhow` and `serde_json`.
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a developer's tool talks to a developer")]
 
+mod bars;
+mod bench;
+mod docs;
+mod lab;
+mod new_control;
 mod shell;
 mod test;
 mod tidy;
@@ -25,12 +30,48 @@ enum Task {
     Test,
     /// Check the rules that no compiler knows: layers, file sizes, docs, reasons.
     Tidy,
+    /// Measure every figure that the project promises, in full.
+    Bars {
+        /// Leave the fresh clone and its build out.
+        #[arg(long)]
+        skip_build: bool,
+    },
+    /// Write the pages of docs/ that come from the program.
+    Docs {
+        /// Only say whether they are up to date.
+        #[arg(long)]
+        check: bool,
+    },
+    /// Write the JSON Schemas of docs/schemas/.
+    Schema {
+        /// Only say whether they are up to date.
+        #[arg(long)]
+        check: bool,
+    },
+    /// Run servers of the lab until the input ends; without names, list them.
+    Lab {
+        /// Names of servers.
+        names: Vec<String>,
+    },
+    /// Measure side by side with other scanners, those that are installed.
+    Bench,
+    /// Begin a control: a skeleton in policies/controls/ and one in policies/tests/.
+    NewControl {
+        /// Its id, such as TLS-PROTO-LEGACY.
+        id: String,
+    },
 }
 
 fn main() -> ExitCode {
     let result = match Args::parse().task {
         Task::Test => test::run_all(),
         Task::Tidy => tidy::run(),
+        Task::Bars { skip_build } => bars::run(skip_build),
+        Task::Docs { check } => docs::pages(check),
+        Task::Schema { check } => docs::schemas(check),
+        Task::Lab { names } => lab::foreground(&names),
+        Task::Bench => bench::run_all(),
+        Task::NewControl { id } => new_control::run(&id),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

@@ -138,3 +138,32 @@ impl Steps {
         println!("{:>8.1} s  in all", total.as_secs_f64());
     }
 }
+
+/// A folder for one run, under the target folder; removed when dropped.
+pub(crate) struct Scratch(PathBuf);
+
+impl Scratch {
+    /// Makes an empty one.
+    ///
+    /// # Errors
+    /// When it can't be made.
+    pub(crate) fn new(name: &str) -> Result<Self> {
+        let folder = target_dir()?.join("xtask").join(format!("{name}-{}", std::process::id()));
+        if folder.exists() {
+            std::fs::remove_dir_all(&folder)?;
+        }
+        std::fs::create_dir_all(&folder)?;
+        Ok(Self(folder))
+    }
+
+    /// Where it is.
+    pub(crate) fn path(&self) -> &Path {
+        &self.0
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Result, bail};
 
 use crate::shell::{Steps, build_probity, command, installed, run, target_dir, works};
-use crate::tidy;
+use crate::{docs, tidy};
 
 /// What the tests need from Debian: the program that shows that it is there, and the package that brings it.
 ///
@@ -62,6 +62,8 @@ pub(crate) fn run_all() -> Result<()> {
     let probity = probity.to_string_lossy().into_owned();
     steps.step("policy lint", || run(&mut command(&[&probity, "policy", "lint"])))?;
     steps.step("policy test", || run(&mut command(&[&probity, "policy", "test"])))?;
+    steps.step("generated pages", || docs::pages(true))?;
+    steps.step("generated schemas", || docs::schemas(true))?;
     steps.summary();
     Ok(())
 }

@@ -1,0 +1,87 @@
+//! Servers of the lab by name, for measurements and for trying things by hand: `cargo xtask lab NAME…`.
+//!
+//! Prints `NAME ADDRESS` for each, and ends them when its standard input ends.
+#![allow(clippy::print_stdout, reason = "its output is what it is for")]
+
+use std::io::Read as _;
+use std::net::SocketAddr;
+
+use anyhow::{Result, bail};
+use tempfile::TempDir;
+use tests::{Authority, Behaviour, Hostile, Identity, Key, Leaf, Nginx, NginxTls, OpensslServer, Sshd, Stunnel};
+
+/// What can be started.
+const NAMES: [&str; 13] = [
+    "nginx-intermediate",
+    "nginx-intermediate-everywhere",
+    "nginx-legacy",
+    "openssl-everything",
+    "stunnel",
+    "sshd",
+    "silent",
+    "plain-http",
+    "closes-at-once",
+    "garbage",
+    "endless-handshake",
+    "huge-certificate",
+    "one-byte-a-second",
+];
+
+/// A server that lives as long as this.
+type Alive = Box<dyn std::any::Any>;
+
+fn start(name: &str, identity: &Identity) -> Result<(SocketAddr, Alive)> {
+    let intermediate = NginxTls::intermediate();
+    let hostile = |behaviour| -> Result<(SocketAddr, Alive)> {
+        let server = Hostile::start(behaviour)?;
+        Ok((server.address(), Box::new(server)))
+    };
+    let nginx = |server: Nginx| -> (SocketAddr, Alive) { (server.address(), Box::new(server)) };
+    Ok(match name {
+        "nginx-intermediate" => nginx(Nginx::start(&intermediate, &[identity])?),
+        "nginx-intermediate-everywhere" => nginx(Nginx::everywhere(&intermediate, &[identity])?),
+        "nginx-legacy" => {
+            let legacy = NginxTls { protocols: "TLSv1 TLSv1.1 TLSv1.2", ciphers: "ALL:@SECLEVEL=0", ..intermediate };
+            nginx(Nginx::start(&legacy, &[identity])?)
+        }
+        "openssl-everything" => {
+            let server = OpensslServer::start(identity, &["-cipher", "ALL:COMPLEMENTOFALL:@SECLEVEL=0"])?;
+            (server.address(), Box::new(server))
+        }
+        "stunnel" => {
+            let server = Stunnel::start(identity, "")?;
+            (server.address(), Box::new(server))
+        }
+        "sshd" => {
+            let server = Sshd::start("")?;
+            (server.address(), Box::new(server))
+        }
+        "silent" => hostile(Behaviour::Silent)?,
+        "plain-http" => hostile(Behaviour::PlainHttp)?,
+        "closes-at-once" => hostile(Behaviour::ClosesAtOnce)?,
+        "garbage" => hostile(Behaviour::Garbage)?,
+        "endless-handshake" => hostile(Behaviour::EndlessHandshake)?,
+        "huge-certificate" => hostile(Behaviour::HugeCertificate)?,
+        "one-byte-a-second" => hostile(Behaviour::OneByteASecond)?,
+        _ => bail!("the lab has no '{name}': {}", NAMES.join(", ")),
+    })
+}
+
+fn main() -> Result<()> {
+    let names: Vec<String> = std::env::args().skip(1).collect();
+    if names.is_empty() {
+        println!("{}", NAMES.join("\n"));
+        return Ok(());
+    }
+    let folder = TempDir::new()?;
+    let identity = Authority::new()?.issue(folder.path(), "lab", &Leaf { key: Key::Rsa(2048), ..Leaf::default() })?;
+    let mut servers = Vec::new();
+    for name in &names {
+        let (address, server) = start(name, &identity)?;
+        println!("{name} {address}");
+        servers.push(server);
+    }
+    let _ = std::io::stdin().read_to_end(&mut Vec::new());
+    drop(servers);
+    Ok(())
+}

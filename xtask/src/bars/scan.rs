@@ -1,0 +1,64 @@
+//! Auditing real servers on loopback: time, connections, memory.
+
+use std::fmt::Write as _;
+use std::path::Path;
+
+use anyhow::Result;
+
+use super::Bar;
+use super::measure::{assessment, median, number, probity, run};
+use crate::lab::Server;
+use crate::shell::Scratch;
+
+/// How often one server is audited.
+const RUNS: usize = 20;
+
+/// One nginx with Mozilla's intermediate settings, all phases included.
+pub(super) fn nginx(program: &Path) -> Result<Vec<Bar>> {
+    let server = Server::start("nginx-intermediate")?;
+    let scratch = Scratch::new("bars-nginx")?;
+    let (mut seconds, mut connections) = (Vec::new(), 0.0_f64);
+    for at in 0..RUNS {
+        let pack = scratch.path().join(format!("pack{at}"));
+        let mut audit = probity(program, scratch.path());
+        audit.args(["audit", &server.address.to_string(), "-p", "mozilla-intermediate", "--out"]).arg(&pack);
+        seconds.push(run(&mut audit, &[0, 1, 3])?.seconds);
+        connections = connections.max(number(&assessment(&pack)?, "/run/connections")?);
+    }
+    let worst = seconds.iter().copied().fold(0.0, f64::max);
+    Ok(vec![
+        Bar::under(format!("nginx intermediate: whole audit, median of {RUNS}"), median(seconds), 0.3, "s"),
+        Bar::new("nginx intermediate: whole audit, worst", format!("{worst:.3} s"), "-", true),
+        Bar::under("nginx intermediate: connections, most", connections, 60.0, ""),
+    ])
+}
+
+/// A thousand targets, which are a thousand loopback addresses of one server, under a small limit of open files.
+pub(super) fn thousand(program: &Path) -> Result<Vec<Bar>> {
+    let server = Server::start("nginx-intermediate-everywhere")?;
+    let scratch = Scratch::new("bars-thousand")?;
+    let mut inventory = String::from("service: thousand\npolicy: [mozilla-intermediate]\ntargets:\n");
+    for at in 0..1000 {
+        let (high, low) = (at / 250 + 1, at % 250 + 1);
+        writeln!(
+            inventory,
+            "  - name: t{at}\n    tls: {{ endpoint: \"127.0.{high}.{low}:{}\" }}",
+            server.address.port()
+        )?;
+    }
+    std::fs::write(scratch.path().join("probity.yaml"), inventory)?;
+    let mut audit = probity(Path::new("sh"), scratch.path());
+    let script = "ulimit -n 1024; exec \"$0\" audit -c probity.yaml --deadline 600s --out pack";
+    audit.args(["-c", script]).arg(program);
+    let audit = run(&mut audit, &[0, 1, 3])?;
+    let assessment = assessment(&scratch.path().join("pack"))?;
+    let probed = number(&assessment, "/coverage/probed")?;
+    let failed = assessment.pointer("/coverage/targets").and_then(|list| list.as_array()).into_iter().flatten();
+    let failed = failed.filter(|target| target.get("failed").is_some_and(|f| f == true)).count();
+    Ok(vec![
+        Bar::under("1,000 targets: memory, peak", audit.peak_mb, 200.0, "MB"),
+        Bar::new("1,000 targets: probed under `ulimit -n 1024`", format!("{probed}"), "≥ 1000", probed >= 1000.0),
+        Bar::new("1,000 targets: with failed evidence", format!("{failed}"), "0", failed == 0),
+        Bar::new("1,000 targets: time", format!("{:.1} s", audit.seconds), "-", true),
+    ])
+}
