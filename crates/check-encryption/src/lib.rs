@@ -1,1 +1,24 @@
-//! TODO
+//! Encryption beyond the wire: this host, its listening sockets, its SSH server, its disks and its key files.
+//!
+//! Every probe here looks at the target sort `host` (spec `{}`), reads without changing anything, and works without
+//! root: what could not be read is said, with the reason. All facts rest on the word of this machine alone.
+
+pub mod facts;
+mod listeners;
+mod proc;
+mod root;
+#[cfg(test)]
+mod testing;
+
+use std::sync::Arc;
+
+use probe::Probe;
+
+/// The sort of target that all probes of this crate look at.
+pub const SORT: &str = "host";
+
+/// Every probe of this crate.
+#[must_use]
+pub fn probes() -> Vec<Arc<dyn Probe>> {
+    vec![Arc::new(listeners::Listeners::default())]
+}

@@ -1,0 +1,82 @@
+//! What the probes of the host write down. Only what was seen; never what it implies.
+//!
+//! A thing that was looked for has an `outcome`; what is `not_proven` says `why`. Absent values are null, never a
+//! missing key. A list of things found stands beside `asked`: `"all"` where the search was complete, else the names of
+//! the places that were searched completely.
+
+mod host;
+mod keyfiles;
+mod listeners;
+mod mounts;
+mod sshd;
+
+pub use host::{Clock, ClockSource, HostFacts, OperatingSystem, Privileges, Sign};
+pub use keyfiles::{Certificate, CertificateRef, Key, KeyFilesFacts, KeyFormat, KeyType, Place};
+pub use listeners::{ListenersFacts, Process, Protocol, Socket};
+pub use mounts::{Encryption, Layer, LayerKind, LeftOut, Mount, MountsFacts, Swap, SwapArea, SwapKind};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+pub use sshd::{
+    ConfigFile, GatewayPorts, LogLevel, MatchBlock, PermitRootLogin, PermitTunnel, RunningSshd, Setting, SshdFacts,
+    TcpForwarding,
+};
+
+/// Whether a thing that was looked for is there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Outcome {
+    /// It is there.
+    Present,
+    /// It was looked for where it would be, that place could be read, and it is not there.
+    Absent,
+    /// Neither was shown; `why` says what stood in the way.
+    NotProven,
+}
+
+/// Where was looked: `"all"` the places that this program knows, or those that were searched completely.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Asked {
+    /// Every place could be searched.
+    All,
+    /// These alone could be searched completely.
+    Only(Vec<String>),
+}
+
+impl Serialize for Asked {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Self::All => serializer.serialize_str("all"),
+            Self::Only(names) => names.serialize(serializer),
+        }
+    }
+}
+
+impl JsonSchema for Asked {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "Asked".into()
+    }
+    fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        schemars::json_schema!({
+            "description": "\"all\" the places that this program knows, or the names of those that were searched completely.",
+            "anyOf": [{ "const": "all" }, { "type": "array", "items": { "type": "string" } }],
+        })
+    }
+}
+
+/// Something that is there, or may be, but could not be read.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct NotRead {
+    /// Its name: a path, or `process 1234`.
+    pub name: String,
+    /// Always not proven.
+    pub outcome: Outcome,
+    /// What stood in the way.
+    pub why: String,
+}
+
+impl NotRead {
+    /// A thing that could not be read.
+    pub fn new(name: impl Into<String>, why: impl Into<String>) -> Self {
+        Self { name: name.into(), outcome: Outcome::NotProven, why: why.into() }
+    }
+}
