@@ -148,7 +148,7 @@ mod tests {
         let render = "pub fn render() {}\n";
         let lints = "clippy::disallowed_methods clippy::disallowed_types";
         let unlisted = [
-            file("crates/report/src/lib.rs", &format!("mod csv; // {lints}")),
+            file("crates/report/src/lib.rs", &format!("mod csv;\n// {lints}")),
             file("crates/report/src/csv.rs", render),
         ];
         assert_eq!(messages(&unlisted).len(), 1);
