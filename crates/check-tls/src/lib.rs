@@ -1,3 +1,4 @@
 //! TLS over TCP: versions, suites, groups, certificates and behaviours, as a server shows them on the wire.
 
+pub mod certificate;
 pub mod facts;
