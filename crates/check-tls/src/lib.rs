@@ -2,3 +2,8 @@
 
 pub mod certificate;
 pub mod facts;
+pub mod handshake;
+pub mod hello;
+pub mod registry;
+pub mod reply;
+mod wire;
