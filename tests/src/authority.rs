@@ -1,5 +1,6 @@
 //! A certificate authority of the lab: a root, an intermediate, and leaves of every sort.
 
+use std::cell::Cell;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -9,6 +10,7 @@ use rcgen::{
     KeyPair, KeyUsagePurpose, PKCS_ECDSA_P256_SHA256, PKCS_ECDSA_P384_SHA384, PKCS_ED25519, PKCS_RSA_SHA256,
     PublicKeyData, SignatureAlgorithm, date_time_ymd,
 };
+use tempfile::TempDir;
 
 use crate::process::program;
 
@@ -106,6 +108,47 @@ impl Authority {
         std::fs::write(&identity.issuer, self.intermediate_pem())?;
         std::fs::write(&identity.chain, certificate.pem() + &self.intermediate_pem())?;
         Ok(identity)
+    }
+}
+
+/// An authority with a folder for what it issues.
+pub struct Lab {
+    folder: TempDir,
+    authority: Authority,
+    issued: Cell<u32>,
+}
+
+impl Lab {
+    /// A new one.
+    ///
+    /// # Errors
+    /// As [`Authority::new`].
+    pub fn new() -> Result<Self> {
+        Ok(Self { folder: TempDir::new()?, authority: Authority::new()?, issued: Cell::new(0) })
+    }
+
+    /// Where its files are.
+    #[must_use]
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// A usual leaf with that sort of key.
+    ///
+    /// # Errors
+    /// As [`Authority::issue`].
+    pub fn identity(&self, key: Key) -> Result<Identity> {
+        self.leaf(&Leaf { key, ..Leaf::default() })
+    }
+
+    /// Any leaf.
+    ///
+    /// # Errors
+    /// As [`Authority::issue`].
+    pub fn leaf(&self, leaf: &Leaf) -> Result<Identity> {
+        let number = self.issued.get();
+        self.issued.set(number + 1);
+        self.authority.issue(self.folder(), &format!("server{number}"), leaf)
     }
 }
 

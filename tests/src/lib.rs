@@ -3,6 +3,7 @@
 //! Everything binds ports of its own on loopback, writes into folders of its own, and ends when it is dropped.
 //! A server that is not installed is an error, so that no test passes by not looking.
 
+mod audit;
 mod authority;
 mod facts;
 mod hostile;
@@ -13,7 +14,8 @@ mod process;
 mod sshd;
 mod stunnel;
 
-pub use authority::{Authority, Identity, Key, Leaf};
+pub use audit::{Assessment, Gate};
+pub use authority::{Authority, Identity, Key, Lab, Leaf};
 pub use facts::{TlsFacts, Truth, VERSIONS};
 pub use hostile::{Behaviour, Hostile, refusing_port};
 pub use nginx::{Nginx, NginxTls};

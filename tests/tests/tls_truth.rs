@@ -3,44 +3,24 @@
 use std::collections::BTreeSet;
 
 use anyhow::{Context as _, Result, bail, ensure};
-use tempfile::TempDir;
 use tests::{
-    Authority, Behaviour, Hostile, Identity, Key, Leaf, Nginx, NginxTls, OpensslServer, Stunnel, TlsFacts, Truth,
-    VERSIONS, cipher_ids, openssl,
+    Behaviour, Hostile, Key, Lab, Leaf, Nginx, NginxTls, OpensslServer, Stunnel, TlsFacts, Truth, VERSIONS, cipher_ids,
+    openssl,
 };
 
 /// OpenSSL's TLS 1.3 suites.
 const TLS13: [&str; 3] = ["0x1301", "0x1302", "0x1303"];
 
-struct Lab {
-    folder: TempDir,
-    authority: Authority,
-}
-
-impl Lab {
-    fn new() -> Result<Self> {
-        Ok(Self { folder: TempDir::new()?, authority: Authority::new()? })
-    }
-
-    fn identity(&self, key: Key) -> Result<Identity> {
-        self.leaf(&Leaf { key, ..Leaf::default() })
-    }
-
-    fn leaf(&self, leaf: &Leaf) -> Result<Identity> {
-        self.authority.issue(self.folder.path(), "server", leaf)
-    }
-
-    /// A file with the safe prime of RFC 7919 with 2048 bits, or with a prime of another size.
-    fn dh_params(&self, bits: u32) -> Result<String> {
-        let text = match bits {
-            2048 => openssl(&["genpkey", "-genparam", "-algorithm", "DH", "-pkeyopt", "group:ffdhe2048"])?,
-            _ => openssl(&["dhparam", "-dsaparam", &bits.to_string()])?,
-        };
-        let pem = text.find("-----BEGIN").and_then(|at| text.get(at..)).context("openssl printed no parameters")?;
-        let path = self.folder.path().join(format!("dh{bits}.pem"));
-        std::fs::write(&path, pem)?;
-        Ok(path.to_string_lossy().into_owned())
-    }
+/// A file with the safe prime of RFC 7919 with 2048 bits, or with a prime of another size.
+fn dh_params(lab: &Lab, bits: u32) -> Result<String> {
+    let text = match bits {
+        2048 => openssl(&["genpkey", "-genparam", "-algorithm", "DH", "-pkeyopt", "group:ffdhe2048"])?,
+        _ => openssl(&["dhparam", "-dsaparam", &bits.to_string()])?,
+    };
+    let pem = text.find("-----BEGIN").and_then(|at| text.get(at..)).context("openssl printed no parameters")?;
+    let path = lab.folder().join(format!("dh{bits}.pem"));
+    std::fs::write(&path, pem)?;
+    Ok(path.to_string_lossy().into_owned())
 }
 
 #[test]
@@ -64,8 +44,7 @@ fn nginx_intermediate_with_an_rsa_key() -> Result<()> {
 #[test]
 fn nginx_with_both_sorts_of_key_serves_both_chains() -> Result<()> {
     let lab = Lab::new()?;
-    let rsa = lab.identity(Key::Rsa(2048))?;
-    let ecdsa = lab.authority.issue(lab.folder.path(), "ecdsa", &Leaf::default())?;
+    let (rsa, ecdsa) = (lab.identity(Key::Rsa(2048))?, lab.identity(Key::P256)?);
     let nginx = Nginx::start(&NginxTls::intermediate(), &[&rsa, &ecdsa])?;
     let facts = TlsFacts::of(nginx.address())?;
     let suites = ["0xc02b", "0xc02c", "0xc02f", "0xc030", "0xcca8", "0xcca9"];
@@ -122,7 +101,8 @@ fn everything(key: Key, authentication: &str) -> Result<()> {
     let lab = Lab::new()?;
     let identity = lab.identity(key)?;
     let list = "ALL:COMPLEMENTOFALL:@SECLEVEL=0";
-    let server = OpensslServer::start(&identity, &["-cipher", list, "-no_tls1_3", "-dhparam", &lab.dh_params(2048)?])?;
+    let server =
+        OpensslServer::start(&identity, &["-cipher", list, "-no_tls1_3", "-dhparam", &dh_params(&lab, 2048)?])?;
     let of = |version: &str| cipher_ids(version, list, authentication);
     TlsFacts::of(server.address())?.must_equal(
         &Truth::default()
@@ -148,7 +128,8 @@ fn the_size_of_a_diffie_hellman_prime_is_seen() -> Result<()> {
     let identity = lab.identity(Key::Rsa(2048))?;
     for bits in [1024, 2048] {
         let list = "DHE-RSA-AES128-GCM-SHA256:@SECLEVEL=0";
-        let server = OpensslServer::start(&identity, &["-tls1_2", "-cipher", list, "-dhparam", &lab.dh_params(bits)?])?;
+        let server =
+            OpensslServer::start(&identity, &["-tls1_2", "-cipher", list, "-dhparam", &dh_params(&lab, bits)?])?;
         let facts = TlsFacts::of(server.address())?;
         facts.must_equal(&Truth::default().version("TLSv1.2", ["0x009e"]))?;
         assert_eq!(facts.at("/dh_prime_bits"), &serde_json::Value::from(bits));
