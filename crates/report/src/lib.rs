@@ -9,6 +9,7 @@ pub mod escape;
 mod explain;
 mod facts;
 mod group;
+pub mod html;
 pub mod json;
 pub mod junit;
 mod paint;
@@ -40,6 +41,13 @@ pub const RENDERERS: &[Renderer] = &[
         media_type: "application/json",
         about: "the assessment itself",
         render: json::render,
+    },
+    Renderer {
+        key: "html",
+        file: "report.html",
+        media_type: "text/html",
+        about: "one page for people, with everything in it",
+        render: html::render,
     },
     Renderer {
         key: "sarif",
