@@ -5,10 +5,12 @@
 
 pub mod facts;
 mod listeners;
+mod mounts;
 mod proc;
 mod root;
 #[cfg(test)]
 mod testing;
+mod virtual_machine;
 
 use std::sync::Arc;
 
@@ -20,5 +22,5 @@ pub const SORT: &str = "host";
 /// Every probe of this crate.
 #[must_use]
 pub fn probes() -> Vec<Arc<dyn Probe>> {
-    vec![Arc::new(listeners::Listeners::default())]
+    vec![Arc::new(listeners::Listeners::default()), Arc::new(mounts::Mounts::default())]
 }

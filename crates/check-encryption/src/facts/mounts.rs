@@ -68,10 +68,11 @@ pub struct Layer {
 /// Whether a layer of encryption lies between a file system and every disk that holds it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Encryption {
-    /// Present: every way down passes dm-crypt, or the data are in memory only. Absent: at least one way down reaches a
-    /// disk without it. Else not proven: encryption may lie where this kernel can't see it.
+    /// Present: every way down passes dm-crypt. Absent: at least one way down reaches a disk of this machine, or memory
+    /// (see `in_memory`), without it. Else not proven: encryption may lie where this kernel can't see it, as beneath the
+    /// disk of a virtual machine.
     pub outcome: Outcome,
-    /// Why it is not proven, or which disk is reached without encryption.
+    /// Why it is not proven, or what is reached without encryption.
     pub why: Option<String>,
     /// The kind of the topmost encryption; null where there is none.
     pub layer: Option<LayerKind>,
@@ -92,9 +93,10 @@ pub struct Mount {
     pub device: String,
     /// Type: `ext4`, `btrfs`, `overlay`, …
     pub file_system: String,
-    /// Options of the mount and of the file system, sorted.
+    /// Flags of the mount and of the file system (`nodev`, `noexec`, `relatime`, …), sorted; options with a value are left
+    /// out.
     pub options: Vec<String>,
-    /// Can't be written through this mount.
+    /// Can't be written through any of its mounts.
     pub read_only: bool,
     /// Data are in memory only (tmpfs).
     pub in_memory: bool,
@@ -164,7 +166,7 @@ pub struct LeftOut {
 pub struct MountsFacts {
     /// `"all"` where every mount of this mount namespace could be read, else empty.
     pub asked: Asked,
-    /// File systems, once for each device and root, by mount point. What is mounted over and thus hidden is listed too.
+    /// File systems, once for each device, by mount point. What is mounted over and thus hidden is listed too.
     pub mounts: Vec<Mount>,
     /// Kernel interfaces left out, by type.
     pub left_out: Vec<LeftOut>,
