@@ -6,9 +6,12 @@
 
 mod check;
 mod control;
+mod decide;
 mod diagnostic;
 mod expr;
 mod fact;
+mod gate;
+mod judge;
 mod library;
 mod path;
 mod policy;
@@ -16,6 +19,7 @@ mod profile;
 mod read;
 mod schema;
 mod template;
+mod waiver;
 mod yaml;
 
 use std::borrow::Cow;
@@ -23,9 +27,12 @@ use std::collections::BTreeMap;
 
 pub use control::{Asks, Control, Names, Needs, Param, Params, Scope, Written};
 pub use diagnostic::{Diagnostic, Diagnostics, Gravity};
+pub use gate::{counts, gate};
+pub use judge::{Judge, Judged};
 pub use library::Library;
 pub use policy::{Policy, asks, policies_from_yaml, policies_to_yaml};
 pub use profile::Profile;
+pub use waiver::{Waiver, Waivers};
 
 /// One file of policies.
 #[derive(Clone, Debug, PartialEq, Eq)]
