@@ -10,13 +10,15 @@ use crate::{docs, tidy};
 /// What the tests need from Debian: the program that shows that it is there, and the package that brings it.
 ///
 /// Without one of them its tests fail; nothing is skipped in silence.
-const PACKAGES: [(&str, &str); 9] = [
+const PACKAGES: [(&str, &str); 11] = [
     ("nginx", "nginx"),
     ("openssl", "openssl"),
     ("sshd", "openssh-server"),
     ("stunnel4", "stunnel4"),
     ("cryptsetup", "cryptsetup-bin"),
     ("xmllint", "libxml2-utils"),
+    ("ip", "iproute2"),
+    ("unshare", "util-linux"),
     ("python3", "python3-venv"),
     ("node", "nodejs"),
     ("npm", "npm"),
