@@ -106,6 +106,18 @@ fn waivers_that_do_not_hold_are_loud() -> Result<()> {
     Ok(())
 }
 
+/// A fork's pull request brings waivers of its own; the documented gate names those of the base branch.
+#[test]
+fn waivers_of_the_base_branch_win_over_those_of_a_fork() -> Result<()> {
+    let (_lab, nginx) = server()?;
+    let gate = gate("strict", &[nginx.address()], "waivers: waivers.yaml")?;
+    gate.probity.write("waivers.yaml", waiver("2099-01-31", "*", "mallory", ""))?;
+    gate.probity.write("base/waivers.yaml", "waivers: []\n")?;
+    gate.audit(&["--waivers", "base/waivers.yaml"])?.expect_code(1)?;
+    assert_eq!(gate.assessment()?.at("/counts/waived"), 0);
+    Ok(())
+}
+
 #[test]
 fn a_waiver_covers_what_is_not_proven_too() -> Result<()> {
     let silent = Hostile::start(Behaviour::Silent)?;
