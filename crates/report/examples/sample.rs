@@ -28,6 +28,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         let style = Style { colour: renderer.key == "terminal", ..Style::PLAIN };
         std::fs::write(folder.join(name), (renderer.render)(&view, &style)?)?;
     }
+    let files: Vec<&str> = RENDERERS.iter().map(|r| r.file).filter(|f| !f.is_empty()).collect();
+    std::fs::write(folder.join("VERIFY.md"), report::verify_md(&view, &files))?;
     let facts = sample::tls_facts();
     std::fs::write(
         folder.join("scan.txt"),

@@ -19,11 +19,13 @@ mod schema;
 mod summary;
 pub mod terminal;
 mod tls;
+mod verify_md;
 mod view;
 
 pub use explain::policy_explain;
 pub use scan::scan;
 pub use schema::assessment_schema;
+pub use verify_md::verify_md;
 pub use view::{RenderError, Renderer, Signature, Style, Trust, View};
 
 /// Every format there is. A new one is one file and one entry here.

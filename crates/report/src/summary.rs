@@ -180,8 +180,8 @@ pub(crate) fn sentence(assessment: &Assessment) -> String {
     let (gate, bar) = (&assessment.gate, assessment.gate.fail_on);
     let failing = usize::try_from(gate.failing).unwrap_or(usize::MAX);
     let unproven = usize::try_from(gate.unproven).unwrap_or(usize::MAX);
-    let fails = count(failing, "requirement fails", "requirements fail");
-    let doubts = count(unproven, "requirement is not proven", "requirements are not proven");
+    let fails = count(failing, "finding fails", "findings fail");
+    let doubts = count(unproven, "finding is not proven", "findings are not proven");
     let text = match (gate.outcome, failing, unproven) {
         (Outcome::Failed, _, 0) => format!("{fails} at severity {bar} or above."),
         (Outcome::Failed, ..) => format!("{fails} and {doubts} at severity {bar} or above."),
