@@ -4,14 +4,22 @@
 //! Certificates come from outside. Nothing here panics on any bytes, and work is bounded: at most [`MOST_CERTIFICATES`]
 //! of [`MOST_BYTES`] each are looked at. Nothing here reads a clock: times are written down, never compared with now.
 
+mod asn1;
+mod broken;
+
 mod extensions;
 mod key;
 mod name;
+mod ocsp;
+mod path;
 pub(crate) mod signature;
+mod stores;
 mod text;
 
 use model::Digest;
 pub use name::name_match;
+pub use ocsp::ocsp;
+pub use stores::Stores;
 use x509_parser::certificate::X509Certificate;
 use x509_parser::prelude::FromDer as _;
 
