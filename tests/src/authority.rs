@@ -94,6 +94,36 @@ impl Authority {
         self.intermediate.as_ref().pem()
     }
 
+    /// Writes a signed OCSP response for a leaf (RFC 6960), good for a week, and returns its path.
+    ///
+    /// # Errors
+    /// When `openssl` is missing or makes none.
+    pub fn ocsp(&self, folder: &Path, identity: &Identity, revoked: bool) -> Result<PathBuf> {
+        let (key, index, response) = (folder.join("ocsp.key"), folder.join("index.txt"), folder.join("ocsp.der"));
+        std::fs::write(&key, self.intermediate.key().serialize_pem())?;
+        let openssl = program("openssl")?;
+        let serial =
+            Command::new(&openssl).args(["x509", "-noout", "-serial", "-in"]).arg(&identity.certificate).output()?;
+        let serial = String::from_utf8(serial.stdout)?;
+        let serial = serial.trim().strip_prefix("serial=").context("openssl printed no serial number")?;
+        // The index of `openssl ca`: status, expiry, revocation, serial, file, subject.
+        let (status, when) = if revoked { ("R", "240101000000Z") } else { ("V", "") };
+        std::fs::write(&index, format!("{status}\t450101000000Z\t{when}\t{serial}\tunknown\t/CN=x\n"))?;
+        let mut make = Command::new(openssl);
+        make.arg("ocsp").arg("-index").arg(&index).arg("-rsigner").arg(&identity.issuer).arg("-rkey").arg(&key);
+        make.arg("-CA")
+            .arg(&identity.issuer)
+            .arg("-issuer")
+            .arg(&identity.issuer)
+            .arg("-cert")
+            .arg(&identity.certificate);
+        let made = make.args(["-ndays", "7", "-noverify", "-respout"]).arg(&response).output()?;
+        if !response.is_file() {
+            bail!("openssl made no response: {}", String::from_utf8_lossy(&made.stderr));
+        }
+        Ok(response)
+    }
+
     /// Issues a leaf and writes it, its chain and its key into `folder`, under `name`.
     ///
     /// # Errors
@@ -131,6 +161,12 @@ impl Lab {
     #[must_use]
     pub fn folder(&self) -> &Path {
         self.folder.path()
+    }
+
+    /// The authority.
+    #[must_use]
+    pub const fn authority(&self) -> &Authority {
+        &self.authority
     }
 
     /// A usual leaf with that sort of key.

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Result, bail};
 use tempfile::TempDir;
 use tests::{
-    Authority, Behaviour, Hostile, Identity, Key, Leaf, Nginx, NginxTls, OpensslServer, Sshd, Stunnel, cipher_ids,
+    Authority, Behaviour, Hostile, Identity, Key, Lab, Leaf, Nginx, NginxTls, OpensslServer, Sshd, Stunnel, cipher_ids,
     openssl, refusing_port,
 };
 
@@ -85,6 +85,23 @@ fn certificates_are_as_ordered() -> Result<()> {
     let (root, whole) = (file("root.pem"), chain.chain.to_string_lossy().into_owned());
     let verified = openssl(&["verify", "-CAfile", &root, "-untrusted", &whole, &whole])?;
     assert!(verified.contains(": OK"), "{verified}");
+    Ok(())
+}
+
+#[test]
+fn responses_are_stapled_and_features_switched_off() -> Result<()> {
+    let lab = Lab::new()?;
+    let identity = lab.identity(Key::Rsa(2048))?;
+    for (revoked, said) in [(false, "Cert Status: good"), (true, "Cert Status: revoked")] {
+        let response = lab.authority().ocsp(lab.folder(), &identity, revoked)?;
+        let server = OpensslServer::start(&identity, &["-status_file", &response.to_string_lossy()])?;
+        let text = s_client(server.address(), &["-status"])?;
+        assert!(text.contains(said), "{text}");
+    }
+    let more = "ssl_conf_command Options -ExtendedMasterSecret,-EncryptThenMac;".to_owned();
+    let nginx = Nginx::start(&NginxTls { more, ..NginxTls::intermediate() }, &[&identity])?;
+    let text = s_client(nginx.address(), &["-tls1_2"])?;
+    assert!(text.contains("Extended master secret: no"), "{text}");
     Ok(())
 }
 

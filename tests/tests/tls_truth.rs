@@ -192,6 +192,60 @@ fn a_chain_is_described_without_dates() -> Result<()> {
 }
 
 #[test]
+fn a_stapled_response_is_seen_and_read() -> Result<()> {
+    let lab = Lab::new()?;
+    let identity = lab.identity(Key::P256)?;
+    let plain = OpensslServer::start(&identity, &[])?;
+    assert_eq!(TlsFacts::of(plain.address())?.at("/ocsp/outcome"), "absent");
+    for (revoked, status) in [(false, "good"), (true, "revoked")] {
+        let response = lab.authority().ocsp(lab.folder(), &identity, revoked)?;
+        let server = OpensslServer::start(&identity, &["-status_file", &response.to_string_lossy()])?;
+        let facts = TlsFacts::of(server.address())?;
+        assert_eq!(facts.at("/ocsp/outcome"), "present");
+        assert_eq!(facts.at("/ocsp/status"), status);
+        assert_eq!(facts.at("/ocsp/signature_verified"), true);
+        ensure!(facts.at("/ocsp/next_update").is_string(), "{}", facts.at("/ocsp"));
+    }
+    Ok(())
+}
+
+#[test]
+fn behaviours_are_seen_where_they_are_and_where_they_are_not() -> Result<()> {
+    let lab = Lab::new()?;
+    let identity = lab.identity(Key::Rsa(2048))?;
+    let ciphers = "ECDHE-RSA-AES128-SHA:@SECLEVEL=0";
+    let with = NginxTls { protocols: "TLSv1 TLSv1.1 TLSv1.2", ciphers, ..NginxTls::intermediate() };
+    let more = "ssl_conf_command Options -ExtendedMasterSecret,-EncryptThenMac;".to_owned();
+    let without = NginxTls { protocols: "TLSv1.2", more, ..with.clone() };
+    let (with, without) = (Nginx::start(&with, &[&identity])?, Nginx::start(&without, &[&identity])?);
+    let (with, without) = (TlsFacts::of(with.address())?, TlsFacts::of(without.address())?);
+    for (feature, wanted, other) in [
+        ("extended_master_secret", "present", "absent"),
+        ("encrypt_then_mac", "present", "absent"),
+        ("fallback_scsv", "present", "unavailable"),
+        ("secure_renegotiation", "present", "present"),
+        ("compression", "absent", "absent"),
+    ] {
+        let pointer = format!("/behaviour/{feature}/outcome");
+        assert_eq!(with.at(&pointer), wanted, "{feature}");
+        assert_eq!(without.at(&pointer), other, "{feature}, switched off");
+    }
+    Ok(())
+}
+
+#[test]
+fn the_protocol_above_is_negotiated() -> Result<()> {
+    let identity = Lab::new()?.identity(Key::P256)?;
+    let server = OpensslServer::start(&identity, &["-alpn", "http/1.1"])?;
+    let facts = TlsFacts::of(server.address())?;
+    assert_eq!(facts.at("/behaviour/alpn/outcome"), "present");
+    assert_eq!(facts.at("/behaviour/alpn/detail"), "http/1.1");
+    let server = OpensslServer::start(&identity, &[])?;
+    assert_eq!(TlsFacts::of(server.address())?.at("/behaviour/alpn/outcome"), "absent");
+    Ok(())
+}
+
+#[test]
 fn stunnel_is_seen_as_configured() -> Result<()> {
     let settings = "sslVersion = TLSv1.2\nciphers = ECDHE-RSA-AES256-GCM-SHA384\ncurves = P-256";
     let stunnel = Stunnel::start(&Lab::new()?.identity(Key::Rsa(2048))?, settings)?;
