@@ -1,6 +1,24 @@
 //! What can go wrong with the job as a whole. What goes wrong with one target is evidence, not an error.
 
+use std::fmt;
+
+use policy::{Diagnostics, Sources};
 use thiserror::Error;
+
+/// What is wrong with files, and the files, so that the lines can be shown.
+#[derive(Debug)]
+pub struct Complaints {
+    /// Every place.
+    pub diagnostics: Diagnostics,
+    /// The files.
+    pub sources: Sources,
+}
+
+impl fmt::Display for Complaints {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.diagnostics.render(&self.sources, false).trim_end())
+    }
+}
 
 /// The job can't be done, or not to its end.
 #[derive(Debug, Error)]
@@ -8,9 +26,9 @@ pub enum Error {
     /// The command line or an inventory asks for something impossible.
     #[error("{0}")]
     Config(String),
-    /// Files that are wrong, with every place at once; already rendered for people.
+    /// Files that are wrong, with every place at once.
     #[error("{0}")]
-    Files(String),
+    Files(Box<Complaints>),
     /// A key can't be read, made or written.
     #[error("key {path}: {why}")]
     Key {
@@ -20,7 +38,9 @@ pub enum Error {
         why: String,
     },
     /// Something can't be written.
-    #[error("{path}: can't be written: {why}; check the folder's permissions and free space, or give another with --out")]
+    #[error(
+        "{path}: can't be written: {why}; check the folder's permissions and free space, or give another with --out"
+    )]
     Write {
         /// Where to.
         path: String,
@@ -41,4 +61,12 @@ pub enum Error {
     /// A renderer or a signature failed; a defect of Probity.
     #[error("{0}; this is a defect of Probity, please report it")]
     Defect(String),
+}
+
+impl Error {
+    /// Complaints about files.
+    #[must_use]
+    pub fn files(diagnostics: Diagnostics, sources: Sources) -> Self {
+        Self::Files(Box::new(Complaints { diagnostics, sources }))
+    }
 }

@@ -82,7 +82,8 @@ pub fn write_key(dir: &Path, name: &str, algorithm: Algorithm) -> Result<PathBuf
         .map_err(|e| Error::Key { path: dir.display().to_string(), why: format!("can't make the folder: {e}") })?;
     let path = dir.join(format!("{name}.pem"));
     let create = |path: &Path, mode: u32, bytes: &[u8]| {
-        let fail = |e: std::io::Error| Error::Key { path: path.display().to_string(), why: format!("can't write: {e}") };
+        let fail =
+            |e: std::io::Error| Error::Key { path: path.display().to_string(), why: format!("can't write: {e}") };
         let mut file = OpenOptions::new().write(true).create_new(true).mode(mode).open(path).map_err(fail)?;
         file.write_all(bytes).and_then(|()| file.sync_all()).map_err(fail)
     };

@@ -1,0 +1,166 @@
+//! Judges a set of evidence. A function of its arguments: the same in, the same bytes out.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use jiff::Timestamp;
+use model::{
+    Assessment, Counts, Coverage, Digest, Evidence, Finding, InputDigests, Notice, NoticeLevel, Outcome, Run,
+    TargetLine, Verdict,
+};
+use policy::{Judge, Policy, Waivers};
+
+use crate::Error;
+use crate::resolved::Resolved;
+
+/// Everything that a judgement depends on, evidence left out.
+pub struct Inputs<'a> {
+    /// The inventory as resolved.
+    pub resolved: &'a Resolved,
+    /// The policies as resolved.
+    pub policies: &'a [Policy],
+    /// The waivers.
+    pub waivers: &'a Waivers,
+    /// The run that collected.
+    pub run: &'a Run,
+    /// The instant of judgement.
+    pub as_of: Timestamp,
+    /// Whether this is another judgement than the audit's own.
+    pub hypothetical: bool,
+    /// Digests of the files that the above stand in.
+    pub digests: InputDigests,
+}
+
+/// Judges evidence piece by piece, so that memory does not grow with the facts.
+///
+/// # Errors
+/// Where a piece can't be had.
+pub fn assess(
+    inputs: &Inputs<'_>,
+    evidence: impl Iterator<Item = Result<(Digest, Evidence), Error>>,
+) -> Result<Assessment, Error> {
+    let resolved = inputs.resolved;
+    let mut judge = Judge::new(inputs.policies, inputs.as_of, &resolved.service);
+    let mut lines: BTreeMap<&str, TargetLine> = resolved.targets.iter().map(|t| (t.name.as_str(), line(t))).collect();
+    let mut strangers = 0_u32;
+    let mut probed = BTreeSet::new();
+    let mut failed_pieces = 0_u32;
+    for piece in evidence {
+        let (digest, piece) = piece?;
+        let Some(line) = lines.get_mut(piece.target.name.as_str()) else {
+            strangers += 1;
+            continue;
+        };
+        if piece.facts.is_some() {
+            probed.insert(piece.target.name.clone());
+        }
+        if let Some(earlier) = line.evidence.insert(piece.kind.clone(), digest) {
+            return Err(Error::Pack(format!(
+                "two pieces of evidence of the kind '{}' on the target '{}' ({} and {}); one is wanted",
+                piece.kind,
+                piece.target.name,
+                earlier.short(),
+                digest.short()
+            )));
+        }
+        line.failed |= piece.failure.is_some();
+        failed_pieces += u32::from(piece.failure.is_some());
+        line.connections = line.connections.saturating_add(piece.provenance.connections);
+        judge.evidence(piece, digest);
+    }
+    if strangers > 0 {
+        return Err(Error::Pack(format!(
+            "{strangers} piece(s) of evidence on targets that the inventory does not hold"
+        )));
+    }
+    let judged = judge.finish(&resolved.targets, inputs.waivers);
+    let mut counts = Counts::default();
+    for finding in &judged.findings {
+        add(&mut counts, finding);
+        if let Some(line) = lines.get_mut(&*finding.target) {
+            add(&mut line.counts, finding);
+        }
+    }
+    let judged_targets = lines.values().filter(|l| l.counts.pass + l.counts.fail > 0).count();
+    let targets: Vec<TargetLine> = resolved.targets.iter().filter_map(|t| lines.remove(t.name.as_str())).collect();
+    let discovered = targets.iter().filter(|t| t.discovered).count();
+
+    let mut gate = policy::gate(&judged.findings, resolved.fail_on, inputs.run.interrupted);
+    let mut notices = judged.notices;
+    notices.extend(resolved.notices.iter().cloned());
+    if counts.pass + counts.fail == 0 && gate.outcome == Outcome::Passed {
+        gate.outcome = Outcome::Inconclusive;
+        notices.push(warning(
+            "nothing was judged: no control of the policies met a target; an audit of nothing never passes",
+        ));
+    }
+    if inputs.run.interrupted {
+        notices.push(warning("the run was interrupted: what was not collected by then is not proven"));
+    }
+    if inputs.hypothetical {
+        notices.push(warning("hypothetical: judged under another policy or at another time than the audit itself"));
+    }
+    if failed_pieces > 0 {
+        notices.push(Notice {
+            level: NoticeLevel::Note,
+            message: format!("{failed_pieces} piece(s) of evidence say only why nothing was seen"),
+        });
+    }
+    notices.sort();
+    notices.dedup();
+    Ok(Assessment {
+        format: Assessment::FORMAT.to_owned(),
+        service: resolved.service.clone(),
+        hypothetical: inputs.hypothetical,
+        as_of: inputs.as_of,
+        run: inputs.run.clone(),
+        policies: judged.policies,
+        controls: judged.controls,
+        gate,
+        counts,
+        coverage: Coverage {
+            declared: number(targets.len() - discovered),
+            discovered: number(discovered),
+            probed: number(probed.len()),
+            judged: number(judged_targets),
+            targets,
+            undeclared: resolved.undeclared.clone(),
+            not_looked_at: resolved.not_looked_at.clone(),
+        },
+        waivers: judged.waivers,
+        notices,
+        digests: inputs.digests,
+        findings: judged.findings,
+    })
+}
+
+fn line(target: &model::Target) -> TargetLine {
+    TargetLine {
+        name: target.name.clone(),
+        of: target.of.clone(),
+        address: target.address.clone(),
+        labels: target.labels.clone(),
+        discovered: target.discovered,
+        evidence: BTreeMap::new(),
+        failed: false,
+        counts: Counts::default(),
+        connections: 0,
+    }
+}
+
+fn add(counts: &mut Counts, finding: &Finding) {
+    match finding.verdict {
+        Verdict::Pass => counts.pass += 1,
+        Verdict::Fail => counts.fail += 1,
+        Verdict::Inconclusive => counts.inconclusive += 1,
+        Verdict::NotApplicable => counts.not_applicable += 1,
+    }
+    counts.waived += u32::from(finding.waiver.is_some());
+}
+
+fn warning(message: &str) -> Notice {
+    Notice { level: NoticeLevel::Warning, message: message.to_owned() }
+}
+
+fn number(count: usize) -> u32 {
+    u32::try_from(count).unwrap_or(u32::MAX)
+}

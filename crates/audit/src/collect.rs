@@ -1,0 +1,265 @@
+//! Collects: declared targets and this machine first, then what was found on it.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use model::{
+    Ask, Depth, Digest, Evidence, Facts, Failure, Kind, NotLookedAt, Provenance, Run, Severity, Target, Undeclared,
+};
+use policy::Policy;
+use probe::{BoxFuture, Collected, Cx, Event, Job, Limits, Plan, Probe, Stop};
+use tokio::sync::mpsc;
+
+use crate::expand::Expanded;
+use crate::inventory::Scope;
+use crate::pack::Writer;
+use crate::resolved::{PolicyUse, Resolved, Written};
+use crate::{Error, discover, kinds, run, scope};
+
+/// Evidence that may wait to be written, at most.
+const WAITING: usize = 32;
+
+/// Everything that is settled before the first connection.
+pub struct Prepared {
+    /// The service's name.
+    pub service: String,
+    /// The file that the inventory comes from.
+    pub written: Option<Written>,
+    /// The targets.
+    pub expanded: Expanded,
+    /// What the inventory claims to cover.
+    pub scope: Scope,
+    /// The policies, resolved, in order.
+    pub policies: Vec<Policy>,
+    /// Which policy is for which targets.
+    pub policy_uses: Vec<PolicyUse>,
+    /// The least severity that blocks.
+    pub fail_on: Severity,
+    /// How much to look for.
+    pub depth: Depth,
+    /// What the run may cost.
+    pub limits: Limits,
+}
+
+/// What was collected.
+pub struct Collection {
+    /// The inventory as it turned out.
+    pub resolved: Resolved,
+    /// Who looked, with what, when.
+    pub run: Run,
+    /// The evidence.
+    pub evidence: Vec<Digest>,
+}
+
+/// One line of a dry run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PlanLine {
+    /// The target.
+    pub target: String,
+    /// The kind of evidence.
+    pub kind: String,
+    /// What it would cost at most.
+    pub plan: Plan,
+}
+
+impl Prepared {
+    /// What to look for, by kind.
+    fn ask(&self, kind: &str) -> Ask {
+        match self.depth {
+            Depth::Full => Ask::All,
+            Depth::Auto => policy::asks(&self.policies, kind),
+        }
+    }
+
+    fn jobs(&self, targets: &[Target]) -> Vec<Job> {
+        let mut jobs = Vec::new();
+        for target in targets {
+            for probe in kinds::probes_for(&target.subject.sort) {
+                let ask = self.ask(&probe.kind().name);
+                let probe = match self.expanded.unresolved.get(&target.name) {
+                    Some(failure) => Arc::new(Unresolved { inner: probe, failure: failure.clone() }),
+                    None => probe,
+                };
+                jobs.push(Job { probe, target: target.clone(), ask, depth: self.depth });
+            }
+        }
+        jobs
+    }
+
+    /// What a run would do, without doing it. What is found on this machine comes on top.
+    #[must_use]
+    pub fn plan(&self) -> Vec<PlanLine> {
+        let line = |job: Job| PlanLine {
+            target: job.target.name.clone(),
+            kind: job.probe.kind().name.into_owned(),
+            plan: job.probe.plan(&job.target),
+        };
+        self.jobs(&self.expanded.targets).into_iter().map(line).collect()
+    }
+}
+
+/// Runs everything and writes the evidence as it comes.
+///
+/// # Errors
+/// Where evidence can't be written. What goes wrong with a target is evidence.
+pub async fn collect(
+    prepared: &Prepared,
+    writer: &mut Writer,
+    stop: &Stop,
+    events: &mpsc::UnboundedSender<Event>,
+) -> Result<Collection, Error> {
+    let started = Timestamp::now();
+    let began = std::time::Instant::now();
+    let mut collector = Collector { prepared, writer, stop, events, run: run::Tally::default(), evidence: vec![] };
+    let mut targets = prepared.expanded.targets.clone();
+    let mut left_out: Vec<NotLookedAt> = Vec::new();
+    let mut undeclared: Vec<Undeclared> = Vec::new();
+
+    let mut sockets: Option<(Target, Facts)> = None;
+    collector
+        .run(&targets, |evidence| {
+            if evidence.kind == "listeners"
+                && let Some(facts) = &evidence.facts
+            {
+                sockets = Some((evidence.target.clone(), facts.clone()));
+            }
+        })
+        .await?;
+
+    if let Some((host, facts)) = sockets {
+        let seen = discover::scope(&facts, prepared.scope.complete, &targets, &prepared.scope.exclude);
+        undeclared = discover::undeclared(&seen);
+        let (listeners, not_tried) = discover::to_try(&facts, &seen);
+        left_out.extend(not_tried);
+        collector.keep(&of_scope(host, &seen)?)?;
+        let mut answers: BTreeMap<String, Option<Facts>> = BTreeMap::new();
+        collector
+            .run(&listeners, |evidence| {
+                answers.insert(evidence.target.name.clone(), evidence.facts.clone());
+            })
+            .await?;
+        let mut found = Vec::new();
+        for listener in listeners {
+            match discover::found(&listener, answers.get(&listener.name).and_then(Option::as_ref)) {
+                Ok(target) => found.push(target),
+                Err(line) => left_out.push(line),
+            }
+            targets.push(listener);
+        }
+        collector.run(&found, |_| {}).await?;
+        targets.extend(found);
+    }
+
+    let finished = Timestamp::now();
+    let millis = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
+    let (tally, mut evidence) = (collector.run, collector.evidence);
+    evidence.sort();
+    left_out.sort();
+    let run = run::of_this_process(tally, (started, finished, millis), prepared.limits.window, stop.is_stopped());
+    let resolved = Resolved {
+        format: Resolved::FORMAT.to_owned(),
+        service: prepared.service.clone(),
+        written: prepared.written.clone(),
+        policies: prepared.policy_uses.clone(),
+        fail_on: prepared.fail_on,
+        targets,
+        undeclared,
+        not_looked_at: left_out,
+        notices: prepared.expanded.notices.clone(),
+    };
+    Ok(Collection { resolved, run, evidence })
+}
+
+struct Collector<'a> {
+    prepared: &'a Prepared,
+    writer: &'a mut Writer,
+    stop: &'a Stop,
+    events: &'a mpsc::UnboundedSender<Event>,
+    run: run::Tally,
+    evidence: Vec<Digest>,
+}
+
+impl Collector<'_> {
+    async fn run(&mut self, targets: &[Target], mut look: impl FnMut(&Evidence)) -> Result<(), Error> {
+        let (sender, mut receiver) = mpsc::channel(WAITING);
+        let jobs = self.prepared.jobs(targets);
+        let limits = self.prepared.limits.clone();
+        let work = probe::collect(jobs, limits, self.stop.clone(), sender, self.events.clone());
+        let write = async {
+            while let Some(collected) = receiver.recv().await {
+                look(&collected.evidence);
+                self.keep(&collected)?;
+            }
+            Ok(())
+        };
+        // The writer ends early only with an error, which then drops the receiver and lets the runner end.
+        let ((), outcome) = tokio::join!(work, write);
+        outcome
+    }
+
+    fn keep(&mut self, collected: &Collected) -> Result<(), Error> {
+        self.run.add(&collected.evidence.provenance);
+        self.evidence.push(self.writer.evidence(collected)?);
+        Ok(())
+    }
+}
+
+/// The evidence of what listens beside what is declared.
+fn of_scope(host: Target, facts: &scope::ScopeFacts) -> Result<Collected, Error> {
+    let now = Timestamp::now();
+    let kind = scope::kind();
+    let facts = probe::facts(facts).map_err(|f| Error::Defect(f.message))?;
+    let evidence = Evidence {
+        format: Evidence::FORMAT.to_owned(),
+        target: host,
+        kind: kind.name.into_owned(),
+        level: kind.level,
+        asked: Ask::All,
+        collected: now,
+        facts: Some(facts),
+        failure: None,
+        provenance: Provenance {
+            started: now,
+            millis: 0,
+            sources: vec![],
+            connections: 0,
+            bytes_sent: 0,
+            bytes_received: 0,
+            commands: vec![],
+            files: vec![],
+            attested_by_host_only: true,
+        },
+        exchanges: None,
+        notes: BTreeMap::new(),
+    };
+    Ok(Collected { evidence, exchanges: None })
+}
+
+/// Stands in for a probe whose target has no address: it leaves the evidence that says so.
+struct Unresolved {
+    inner: Arc<dyn Probe>,
+    failure: Failure,
+}
+
+impl Probe for Unresolved {
+    fn kind(&self) -> Kind {
+        self.inner.kind()
+    }
+
+    fn sort(&self) -> &'static str {
+        self.inner.sort()
+    }
+
+    fn schema(&self) -> schemars::Schema {
+        self.inner.schema()
+    }
+
+    fn plan(&self, _: &Target) -> Plan {
+        Plan::default()
+    }
+
+    fn observe<'a>(&'a self, _: &'a Target, _: &'a Cx) -> BoxFuture<'a, Result<Facts, Failure>> {
+        Box::pin(std::future::ready(Err(self.failure.clone())))
+    }
+}

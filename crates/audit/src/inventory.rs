@@ -1,0 +1,293 @@
+//! The inventory (`probity.yaml`): what is audited, by which policies, with whose waivers and keys.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
+
+use check_tls::target::TlsTarget;
+use model::Severity;
+use policy::Diagnostics;
+use policy::yaml::{Data, Fields, File, Node};
+
+/// A service, as its operator declares it. Paths are as written: relative to the inventory's folder.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Inventory {
+    /// The service's name.
+    pub service: String,
+    /// Policies for all targets, in order.
+    pub policies: Vec<String>,
+    /// Policies for those targets that carry the labels.
+    pub policies_for: Vec<PolicyFor>,
+    /// A folder of the user's own `controls/`, `profiles/`.
+    pub policy_dir: Option<String>,
+    /// The least severity that blocks.
+    pub fail_on: Option<Severity>,
+    /// What the inventory claims to cover.
+    pub scope: Scope,
+    /// What to look at.
+    pub targets: Vec<Declared>,
+    /// The file of waivers.
+    pub waivers: Option<String>,
+    /// The key to sign with: `file:PATH`, `env:NAME` (a path in a variable is not meant; the PEM text itself is).
+    pub sign_key: Option<String>,
+    /// Public keys whose packs are believed, beside the user's own.
+    pub signers: Vec<String>,
+}
+
+/// A policy for some targets.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PolicyFor {
+    /// The policy's name.
+    pub policy: String,
+    /// Labels that a target must carry.
+    pub labels: BTreeMap<String, String>,
+    /// Line in the inventory, from 1.
+    pub line: u32,
+}
+
+/// What the inventory claims to cover.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Scope {
+    /// Everything that listens on this machine is declared: what else is found is a finding.
+    pub complete: bool,
+    /// What is left out on purpose: pattern over `address:port`, and why.
+    pub exclude: Vec<(String, String)>,
+}
+
+/// One declared target.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Declared {
+    /// Its name.
+    pub name: String,
+    /// Its labels.
+    pub labels: BTreeMap<String, String>,
+    /// What it is.
+    pub subject: Subject,
+}
+
+/// What a declared target is; exactly one in the inventory.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Subject {
+    /// A TLS endpoint.
+    Tls(TlsTarget),
+    /// This machine.
+    Host,
+}
+
+/// The name of the target that this machine always is.
+pub const HOST: &str = "host";
+
+impl Inventory {
+    /// Reads an inventory. `file` is its name in messages.
+    ///
+    /// # Errors
+    /// Everything that is wrong with it, at once, each with its place.
+    pub fn parse(file: &str, bytes: &[u8]) -> Result<Self, Diagnostics> {
+        let (mut file, node) = File::read(file, bytes);
+        let inventory = node.as_ref().and_then(|node| read(&mut file, node));
+        match inventory {
+            Some(inventory) if file.found.is_empty() => Ok(inventory),
+            _ => Err(Diagnostics::new(file.found)),
+        }
+    }
+}
+
+/// The fields of a TLS endpoint; a test holds them to its schema.
+const TLS_FIELDS: [&str; 5] = ["endpoint", "addresses", "expect_addresses", "sni", "trust"];
+
+const FIELDS: [&str; 9] =
+    ["service", "policy", "policies_for", "policy_dir", "fail_on", "scope", "targets", "waivers", "sign"];
+
+fn read(file: &mut File<'_>, node: &Node) -> Option<Inventory> {
+    let known: Vec<&str> = FIELDS.into_iter().chain(["trust"]).collect();
+    let fields = file.fields(node, "the inventory", &known)?;
+    let mut inventory = Inventory::default();
+    if let Some(service) = file.required(&fields, "service", "the inventory") {
+        inventory.service = name(file, service, "service").unwrap_or_default();
+    }
+    inventory.policies = one_or_many(file, &fields, "policy");
+    inventory.policy_dir = text(file, &fields, "policy_dir");
+    inventory.waivers = text(file, &fields, "waivers");
+    if let Some(node) = fields.get("fail_on")
+        && let Some(word) = file.text_of(node, "fail_on").map(str::to_owned)
+    {
+        match word.parse() {
+            Ok(severity) => inventory.fail_on = Some(severity),
+            Err(message) => file.error("unknown-word", node.span.clone(), message, None),
+        }
+    }
+    if let Some(node) = fields.get("policies_for") {
+        inventory.policies_for = policies_for(file, node);
+    }
+    if let Some(node) = fields.get("scope") {
+        inventory.scope = scope(file, node).unwrap_or_default();
+    }
+    if let Some(node) = fields.get("sign")
+        && let Some(sign) = file.fields(node, "sign", &["key"])
+    {
+        inventory.sign_key = text(file, &sign, "key");
+    }
+    if let Some(node) = fields.get("trust")
+        && let Some(trust) = file.fields(node, "trust", &["signers"])
+    {
+        inventory.signers = one_or_many(file, &trust, "signers");
+    }
+    if let Some(node) = file.required(&fields, "targets", "the inventory") {
+        inventory.targets = targets(file, node);
+    }
+    if inventory.policies.is_empty() && inventory.policies_for.is_empty() {
+        inventory.policies = vec!["baseline".to_owned()];
+    }
+    Some(inventory)
+}
+
+/// A name: what may stand in a file name, an URL and a table without being quoted.
+fn name(file: &mut File<'_>, node: &Node, what: &str) -> Option<String> {
+    let text = file.text_of(node, what)?.to_owned();
+    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
+    if text.len() > 100 || !text.chars().all(plain) || text.starts_with(['.', '-']) {
+        let message = format!("'{text}' is no name: up to 100 letters, digits, '-', '_', '.' are wanted");
+        file.error("bad-name", node.span.clone(), message, None);
+        return None;
+    }
+    Some(text)
+}
+
+fn text(file: &mut File<'_>, fields: &Fields<'_>, what: &str) -> Option<String> {
+    fields.get(what).and_then(|node| file.text_of(node, what).map(str::to_owned))
+}
+
+/// A string or a list of strings, which must not be empty where it is given.
+fn one_or_many(file: &mut File<'_>, fields: &Fields<'_>, what: &str) -> Vec<String> {
+    let Some(node) = fields.get(what) else { return Vec::new() };
+    if matches!(node.data, Data::Text(_)) {
+        return file.text_of(node, what).map(str::to_owned).into_iter().collect();
+    }
+    let list = file.texts_of(node, what).unwrap_or_default();
+    if list.is_empty() && matches!(&node.data, Data::List(items) if items.is_empty()) {
+        let help = Some(format!("name at least one, or leave '{what}' out"));
+        file.error("empty", fields.start.clone(), format!("'{what}' is an empty list"), help);
+    }
+    list
+}
+
+fn labels(file: &mut File<'_>, node: Option<&Node>) -> BTreeMap<String, String> {
+    let Some(node) = node else { return BTreeMap::new() };
+    let Some(entries) = file.map_of(node, "labels") else { return BTreeMap::new() };
+    let read = |(key, value): &(policy::yaml::Key, Node)| {
+        file.text_of(value, &key.name).map(|value| (key.name.clone(), value.to_owned()))
+    };
+    entries.iter().filter_map(read).collect()
+}
+
+fn policies_for(file: &mut File<'_>, node: &Node) -> Vec<PolicyFor> {
+    let mut found = Vec::new();
+    for node in file.list_of(node, "policies_for").unwrap_or_default() {
+        let Some(fields) = file.fields(node, "an entry of policies_for", &["policy", "labels"]) else { continue };
+        let Some(policy) = file.required(&fields, "policy", "the entry") else { continue };
+        let Some(policy) = file.text_of(policy, "policy").map(str::to_owned) else { continue };
+        file.required(&fields, "labels", "the entry");
+        let labels = labels(file, fields.get("labels"));
+        let line = file.place(fields.start.start).0;
+        found.push(PolicyFor { policy, labels, line });
+    }
+    found
+}
+
+fn scope(file: &mut File<'_>, node: &Node) -> Option<Scope> {
+    let fields = file.fields(node, "scope", &["complete", "exclude"])?;
+    let mut scope = Scope::default();
+    match fields.get("complete").map(|n| (n, &n.data)) {
+        None => {}
+        Some((_, Data::Bool(complete))) => scope.complete = *complete,
+        Some((node, _)) => {
+            file.error("wrong-type", node.span.clone(), "'complete' must be true or false".into(), None);
+        }
+    }
+    let exclude = fields.get("exclude").and_then(|node| file.list_of(node, "exclude")).unwrap_or_default();
+    for node in exclude {
+        let Some(entry) = file.fields(node, "an entry of exclude", &["target", "reason"]) else { continue };
+        let target = file.required(&entry, "target", "the entry");
+        let reason = file.required(&entry, "reason", "the entry");
+        if let (Some(target), Some(reason)) = (target, reason)
+            && let Some(target) = file.text_of(target, "target").map(str::to_owned)
+            && let Some(reason) = file.text_of(reason, "reason").map(str::to_owned)
+        {
+            scope.exclude.push((target, reason));
+        }
+    }
+    Some(scope)
+}
+
+fn targets(file: &mut File<'_>, node: &Node) -> Vec<Declared> {
+    let mut found: Vec<Declared> = Vec::new();
+    let mut names = BTreeSet::new();
+    let Some(items) = file.list_of(node, "targets") else { return found };
+    if items.is_empty() {
+        let help = Some("an audit of nothing proves nothing; name a target, or run 'probity audit --self'".to_owned());
+        file.error("empty", node.span.clone(), "'targets' is an empty list".into(), help);
+    }
+    for item in items {
+        let Some(fields) = file.fields(item, "a target", &["name", "labels", "tls", "host"]) else { continue };
+        let name =
+            file.required(&fields, "name", "the target").and_then(|node| Some((node, name(file, node, "name")?)));
+        let labels = labels(file, fields.get("labels"));
+        let subject = subject(file, item, &fields);
+        let Some((node, name)) = name else { continue };
+        if !names.insert(name.clone()) {
+            let message = format!("two targets are called '{name}'");
+            file.error("duplicate", node.span.clone(), message, Some("names are unique in an inventory".into()));
+        }
+        if name == HOST && !matches!(subject, Some(Subject::Host) | None) {
+            let help = Some("give the endpoint another name".to_owned());
+            file.error("bad-name", node.span.clone(), format!("'{HOST}' always means this machine"), help);
+        }
+        if let Some(subject) = subject {
+            found.push(Declared { name, labels, subject });
+        }
+    }
+    found
+}
+
+/// The one subject of a target.
+fn subject(file: &mut File<'_>, item: &Node, fields: &Fields<'_>) -> Option<Subject> {
+    let Data::Map(entries) = &item.data else { return None };
+    let given: Vec<_> = entries.iter().filter(|(key, _)| matches!(key.name.as_str(), "tls" | "host")).collect();
+    let (key, node) = match given.as_slice() {
+        [one] => *one,
+        [] => {
+            let help = Some("give it one of 'tls: { endpoint: \"host:port\" }', 'host: {}'".to_owned());
+            file.error("missing-field", fields.start.clone(), "the target does not say what it is".into(), help);
+            return None;
+        }
+        [_, (second, _), ..] => {
+            let message = format!("a target is one thing; '{}' is a second", second.name);
+            file.error("two-subjects", second.span.clone(), message, Some("make it a target of its own".into()));
+            return None;
+        }
+    };
+    if key.name == HOST {
+        if !matches!(&node.data, Data::Null) {
+            file.fields(node, "host", &[]);
+        }
+        return Some(Subject::Host);
+    }
+    let inner = file.fields(node, "tls", &TLS_FIELDS)?;
+    match serde_json::from_value::<TlsTarget>(node.to_json()) {
+        // Any address will do: what is checked is the endpoint and the names.
+        Ok(target) => match target.resolve(IpAddr::from([127, 0, 0, 1])) {
+            Ok(_) => Some(Subject::Tls(target)),
+            Err(message) => {
+                let span = inner.get("endpoint").map_or_else(|| key.span.clone(), |n| n.span.clone());
+                file.error("bad-endpoint", span, message, None);
+                None
+            }
+        },
+        Err(e) => {
+            // Unknown fields were complained of already; what is left is a missing field or a wrong type.
+            if !e.to_string().starts_with("unknown field") {
+                file.error("bad-subject", key.span.clone(), format!("tls: {e}"), None);
+            }
+            None
+        }
+    }
+}

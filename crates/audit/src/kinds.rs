@@ -1,0 +1,41 @@
+//! Every probe that there is, in one plain list.
+
+use std::sync::Arc;
+
+use model::Level;
+use policy::{KindInfo, Kinds};
+use probe::Probe;
+
+/// The probes of all check crates.
+#[must_use]
+pub fn probes() -> Vec<Arc<dyn Probe>> {
+    let mut probes = check_tls::probes();
+    probes.extend(check_encryption::probes());
+    probes
+}
+
+/// The probes that look at one sort of target.
+#[must_use]
+pub fn probes_for(sort: &str) -> Vec<Arc<dyn Probe>> {
+    probes().into_iter().filter(|p| p.sort() == sort).collect()
+}
+
+/// The probe that makes a kind of evidence.
+#[must_use]
+pub fn probe_of(kind: &str) -> Option<Arc<dyn Probe>> {
+    probes().into_iter().find(|p| p.kind().name == kind)
+}
+
+/// Level and JSON Schema of the facts of every kind, as the policy engine wants them.
+#[must_use]
+pub fn kinds() -> Kinds {
+    let info = |level: Level, schema: schemars::Schema| KindInfo { level, schema: schema.to_value() };
+    let of = |probe: Arc<dyn Probe>| {
+        let kind = probe.kind();
+        (kind.name.into_owned(), info(kind.level, probe.schema()))
+    };
+    let mut kinds: Kinds = probes().into_iter().map(of).collect();
+    let scope = crate::scope::kind();
+    kinds.insert(scope.name.into_owned(), info(scope.level, crate::scope::schema()));
+    kinds
+}

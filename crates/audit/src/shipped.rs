@@ -1,0 +1,85 @@
+//! The policies that come with the program, and a user's folder of more.
+
+use std::fs;
+use std::path::Path;
+
+use include_dir::{Dir, include_dir};
+use policy::{SourceFile, Sources};
+
+use crate::Error;
+
+/// `policies/` of the repository, as it was when this program was built.
+static SHIPPED: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/../../policies");
+
+/// Most files read from a user's folder.
+const MOST_FILES: usize = 2_000;
+/// Most bytes of one of them.
+const MOST_BYTES: u64 = 2 << 20;
+/// The folders that policies are made of.
+const FOLDERS: [&str; 3] = ["controls", "profiles", "tests"];
+
+/// Every shipped file: controls, profiles and their tests.
+#[must_use]
+pub fn shipped() -> Sources {
+    let mut sources = Sources::new();
+    gather(&SHIPPED, &mut sources);
+    sources
+}
+
+fn gather(dir: &Dir<'_>, sources: &mut Sources) {
+    for file in dir.files() {
+        let path = file.path().to_string_lossy().into_owned();
+        if path.ends_with(".yaml") || path.ends_with(".json") {
+            sources.insert(path, SourceFile { bytes: file.contents().into(), shipped: true });
+        }
+    }
+    for inner in dir.dirs() {
+        gather(inner, sources);
+    }
+}
+
+/// Adds a user's folder, which holds `controls/`, `profiles/` and perhaps `tests/`. A file of a shipped file's path
+/// takes its place; policies changed that way are shown as modified.
+///
+/// # Errors
+/// Where the folder is missing, holds none of the three, or can't be read.
+pub fn add_folder(sources: &mut Sources, root: &Path) -> Result<(), Error> {
+    let mut count = 0;
+    for folder in FOLDERS {
+        count += add(sources, root, Path::new(folder), 0)?;
+    }
+    if count == 0 {
+        return Err(Error::Config(format!(
+            "{}: no policies there; a folder of policies holds controls/*.yaml and profiles/*.yaml",
+            root.display()
+        )));
+    }
+    Ok(())
+}
+
+fn add(sources: &mut Sources, root: &Path, inner: &Path, depth: u32) -> Result<usize, Error> {
+    let dir = root.join(inner);
+    if depth > 4 || !dir.is_dir() {
+        return Ok(0);
+    }
+    let fail = |path: &Path, why: String| Error::Read { path: path.display().to_string(), why };
+    let entries = fs::read_dir(&dir).map_err(|e| fail(&dir, e.to_string()))?;
+    let mut names: Vec<_> = entries.filter_map(|e| e.ok().map(|e| e.file_name())).collect();
+    names.sort();
+    let mut count = 0;
+    for name in names {
+        let (path, short) = (dir.join(&name), inner.join(&name));
+        if path.is_dir() {
+            count += add(sources, root, &short, depth + 1)?;
+        } else if path.extension().is_some_and(|e| e == "yaml" || e == "json") {
+            let size = fs::metadata(&path).map_err(|e| fail(&path, e.to_string()))?.len();
+            if size > MOST_BYTES || sources.len() > MOST_FILES {
+                return Err(fail(&path, "too large, or too many files in the folder".into()));
+            }
+            let bytes = fs::read(&path).map_err(|e| fail(&path, e.to_string()))?;
+            sources.insert(short.display().to_string(), SourceFile { bytes: bytes.into(), shipped: false });
+            count += 1;
+        }
+    }
+    Ok(count)
+}

@@ -1,0 +1,104 @@
+//! `probity tls`: facts alone.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use audit::expand::{expand, from_argument};
+use audit::inventory::Subject;
+use audit::{Error, kinds};
+use model::{Ask, Depth, Facts, Failure};
+use probe::{Job, Limits, Stop};
+use serde::Serialize;
+
+use crate::arguments::{ScanFormat, TlsArgs};
+use crate::exit::Exit;
+use crate::output::{self, say};
+use crate::progress;
+
+/// What was seen of one address.
+#[derive(Serialize)]
+struct Scan {
+    /// The target as it was named.
+    target: String,
+    /// The address and port looked at; null where the name has none.
+    address: Option<String>,
+    /// What was seen.
+    facts: Option<Facts>,
+    /// Why nothing was seen.
+    failure: Option<Failure>,
+}
+
+pub(crate) async fn tls(args: TlsArgs) -> Result<Exit, Error> {
+    let mut declared = Vec::new();
+    for argument in &args.targets {
+        let mut target = from_argument(argument)?;
+        if let Subject::Tls(tls) = &mut target.subject {
+            tls.trust = args.trust.iter().map(|p| p.display().to_string()).collect();
+            if let Some(sni) = &args.sni {
+                tls.name_as(sni).map_err(Error::Config)?;
+            }
+        }
+        declared.push(target);
+    }
+    for path in &args.trust {
+        std::fs::metadata(path).map_err(|e| Error::Read { path: path.display().to_string(), why: e.to_string() })?;
+    }
+    let expanded = expand(&declared, Path::new("")).await;
+    for notice in &expanded.notices {
+        say(&format!("probity: {}", report::escape::plain(&notice.message)));
+    }
+    let mut scans: Vec<Scan> = Vec::new();
+    let mut jobs = Vec::new();
+    for target in &expanded.targets {
+        let address = target.subject.spec.get("address").and_then(|a| a.as_str()).filter(|a| !a.is_empty());
+        let failure = expanded.unresolved.get(&target.name).cloned();
+        if failure.is_none() {
+            let probes = kinds::probes_for("tls");
+            jobs.extend(probes.into_iter().map(|probe| Job {
+                probe: Arc::clone(&probe),
+                target: target.clone(),
+                ask: Ask::All,
+                depth: Depth::Full,
+            }));
+        }
+        scans.push(Scan { target: target.of.clone(), address: address.map(str::to_owned), facts: None, failure });
+    }
+    let limits = Limits { deadline: args.deadline, ..Limits::default() };
+    let (events, receiver) = tokio::sync::mpsc::unbounded_channel();
+    let shown = tokio::spawn(progress::show(receiver));
+    let (sender, mut collected) = tokio::sync::mpsc::channel(32);
+    let work = probe::collect(jobs, limits, Stop::default(), sender, events);
+    let gather = async {
+        while let Some(piece) = collected.recv().await {
+            let index = expanded.targets.iter().position(|t| t.name == piece.evidence.target.name);
+            if let Some(scan) = index.and_then(|i| scans.get_mut(i)) {
+                scan.facts = piece.evidence.facts;
+                scan.failure = piece.evidence.failure;
+            }
+        }
+    };
+    tokio::join!(work, gather);
+    // A bar that can't be drawn any more is of no interest.
+    let _ = shown.await;
+
+    match args.format {
+        ScanFormat::Json => output::json(&scans)?,
+        ScanFormat::Text => {
+            let style = output::stdout_style();
+            let mut text = String::new();
+            for scan in &scans {
+                let address = scan.address.as_deref().unwrap_or("no address");
+                match (&scan.facts, &scan.failure) {
+                    (Some(facts), _) => text.push_str(&report::scan::scan(&scan.target, address, facts, &style)),
+                    (None, failure) => {
+                        let why = failure.as_ref().map_or("nothing was seen", |f| f.message.as_str());
+                        let (target, why) = (report::escape::plain(&scan.target), report::escape::plain(why));
+                        text.push_str(&format!("{target}  {address}\n  nothing is proven: {why}\n"));
+                    }
+                }
+            }
+            output::stdout(text.as_bytes())?;
+        }
+    }
+    Ok(if scans.iter().all(|s| s.facts.is_some()) { Exit::Passed } else { Exit::Inconclusive })
+}
