@@ -1,6 +1,6 @@
 //! One HTML page that loads nothing and runs nothing.
 //!
-//! Each section is a template of its own. Every text passes [`plain`](crate::escape::plain) and then the escaping of
+//! Each section is a template of its own. Every text passes [`plain`] and then the escaping of
 //! HTML, because both sit in the environment's formatter, where no template can forget them. The style sheet is
 //! allowed by its digest alone (Content Security Policy Level 3, section 8.4).
 

@@ -4,6 +4,8 @@
 //! environment, and nothing prints. Text that came from a target is made harmless by [`escape`] before it
 //! reaches a format.
 
+#![warn(clippy::disallowed_methods, clippy::disallowed_types)]
+
 pub mod annotations;
 pub mod escape;
 mod explain;
