@@ -72,33 +72,8 @@ impl<'s, 'i> Check<'s, 'i> {
         self.found.push(Complaint { code, at, message, help });
     }
 
-    /// The characters that a node covers, as far as the parser tells.
     fn extent(&self, node: &IdedExpr) -> Range<usize> {
-        let own = self.info.offset_for(node.id).map(|(a, b)| (a as usize, b as usize + 1));
-        let mut range = own.map_or(0..1, |(a, b)| a..b);
-        let mut inner = children(&node.expr);
-        if let Ast::Comprehension(c) = &node.expr {
-            inner.push(&c.iter_range);
-        }
-        for child in inner {
-            let child = self.extent(child);
-            range = range.start.min(child.start)..range.end.max(child.end);
-        }
-        if let Ast::Select(select) = &node.expr {
-            range.end = range.end.max(self.field_at(node, select).end);
-        }
-        range
-    }
-
-    /// The characters of the field's name in a selection.
-    fn field_at(&self, node: &IdedExpr, select: &SelectExpr) -> Range<usize> {
-        let from = self.info.offset_for(node.id).map_or(0, |(a, _)| a as usize);
-        let field: Vec<char> = select.field.chars().collect();
-        // In `has(a.b)` the parser tells where the parenthesis is.
-        let inner = if select.test { self.extent(&select.operand).end } else { from };
-        let window = self.source.get(inner..).unwrap_or_default();
-        let skip = window.windows(field.len().max(1)).position(|w| w == field.as_slice()).unwrap_or(0);
-        inner + skip..inner + skip + field.len()
+        extent(&self.source, self.info, node)
     }
 
     /// The type of an expression; complaints on the way are collected.
@@ -148,7 +123,7 @@ impl<'s, 'i> Check<'s, 'i> {
                 let help = suggest(field, others.iter().map(String::as_str));
                 self.complain(
                     "unknown-path",
-                    self.field_at(node, select),
+                    field_at(&self.source, self.info, node, select),
                     format!("there is no {what} '{field}'"),
                     help,
                 );
@@ -156,7 +131,7 @@ impl<'s, 'i> Check<'s, 'i> {
             }
             Field::NoObject => {
                 let message = format!("{} has no field '{field}'", operand.name());
-                self.complain("unknown-path", self.field_at(node, select), message, None);
+                self.complain("unknown-path", field_at(&self.source, self.info, node, select), message, None);
                 Type::Any
             }
         };
@@ -382,6 +357,35 @@ impl<'s, 'i> Check<'s, 'i> {
             _ => {}
         }
     }
+}
+
+/// The characters that a node covers, as far as the parser tells.
+pub(crate) fn extent(source: &[char], info: &SourceInfo, node: &IdedExpr) -> Range<usize> {
+    let own = info.offset_for(node.id).map(|(a, b)| (a as usize, b as usize + 1));
+    let mut range = own.map_or(0..1, |(a, b)| a..b);
+    let mut inner = children(&node.expr);
+    if let Ast::Comprehension(c) = &node.expr {
+        inner.push(&c.iter_range);
+    }
+    for child in inner {
+        let child = extent(source, info, child);
+        range = range.start.min(child.start)..range.end.max(child.end);
+    }
+    if let Ast::Select(select) = &node.expr {
+        range.end = range.end.max(field_at(source, info, node, select).end);
+    }
+    range
+}
+
+/// The characters of the field's name in a selection.
+fn field_at(source: &[char], info: &SourceInfo, node: &IdedExpr, select: &SelectExpr) -> Range<usize> {
+    let from = info.offset_for(node.id).map_or(0, |(a, _)| a as usize);
+    let field: Vec<char> = select.field.chars().collect();
+    // In `has(a.b)` the parser tells where the parenthesis is.
+    let from = if select.test { extent(source, info, &select.operand).end } else { from };
+    let window = source.get(from..).unwrap_or_default();
+    let skip = window.windows(field.len().max(1)).position(|w| w == field.as_slice()).unwrap_or(0);
+    from + skip..from + skip + field.len()
 }
 
 fn literal_type<'s>(literal: &LiteralValue) -> Type<'s> {

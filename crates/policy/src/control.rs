@@ -217,14 +217,14 @@ impl Control {
 }
 
 /// Names, ready to compute.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) enum NamesExpr {
     List(Vec<String>),
     Cel(Expr),
 }
 
 /// The expressions and templates of a control. They do not depend on the values of parameters.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Compiled {
     pub(crate) asks: Option<BTreeMap<String, NamesExpr>>,
     pub(crate) over: Vec<Path>,
@@ -232,7 +232,7 @@ pub(crate) struct Compiled {
     pub(crate) cover: Option<NamesExpr>,
     pub(crate) violates: Expr,
     pub(crate) applicable: Option<Expr>,
-    pub(crate) templates: Templates,
+    pub(crate) templates: Arc<Templates>,
     pub(crate) usage: crate::check::Usage,
 }
 

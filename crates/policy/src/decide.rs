@@ -325,7 +325,10 @@ enum Asked<'f> {
 }
 
 fn asked<'f>(list: &Found<'f>) -> Asked<'f> {
-    match list.holder.get("asked") {
+    let asked = list.holder.get("asked");
+    // An object tells for each list of the holder by itself.
+    let asked = if let Some(Fact::Map(by_list)) = asked { by_list.entries().get(list.name) } else { asked };
+    match asked {
         None => Asked::Nothing,
         Some(asked) if asked.as_text() == Some("all") => Asked::All,
         Some(asked) => Asked::Names(asked.as_list().unwrap_or_default().iter().filter_map(Fact::as_text).collect()),

@@ -71,7 +71,9 @@ impl Place {
 pub struct Diagnostics(Vec<Diagnostic>);
 
 impl Diagnostics {
-    pub(crate) fn new(mut found: Vec<Diagnostic>) -> Self {
+    /// Sorts what was found and drops what was found twice.
+    #[must_use]
+    pub fn new(mut found: Vec<Diagnostic>) -> Self {
         found.sort_by(|a, b| {
             (&a.file, a.span.start, a.span.end, a.code, &a.message).cmp(&(
                 &b.file,

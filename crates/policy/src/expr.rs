@@ -22,7 +22,7 @@ const MAX_NODES: usize = 600;
 const MAX_LOOPS: usize = 2;
 
 /// A compiled expression.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Expr {
     pub(crate) source: String,
     pub(crate) ast: IdedExpr,

@@ -8,11 +8,13 @@ mod check;
 mod control;
 mod decide;
 mod diagnostic;
+mod edit;
 mod expr;
 mod fact;
 mod gate;
 mod judge;
 mod library;
+mod mutate;
 mod path;
 mod policy;
 mod profile;
@@ -20,7 +22,7 @@ mod read;
 mod schema;
 mod template;
 mod waiver;
-mod yaml;
+pub mod yaml;
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -32,7 +34,7 @@ pub use judge::{Judge, Judged};
 pub use library::Library;
 pub use policy::{Policy, asks, policies_from_yaml, policies_to_yaml};
 pub use profile::Profile;
-pub use waiver::{Waiver, Waivers};
+pub use waiver::{Waiver, Waivers, glob};
 
 /// One file of policies.
 #[derive(Clone, Debug, PartialEq, Eq)]

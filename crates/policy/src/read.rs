@@ -82,6 +82,10 @@ pub(crate) fn control(file: &mut File<'_>, node: &Node, kinds: &Kinds, origin: O
     let asks = fields.get("asks").map(|n| reader.asks(n));
     let over = reader.over(&fields);
     let filter = fields.get("where").map(|n| reader.condition(n, "where", true));
+    if let (Some(cover), None) = (fields.get("cover"), fields.get("over")) {
+        let message = "'cover' names items of lists, and there is no 'over'".to_owned();
+        reader.file.error("missing-field", cover.span.clone(), message, None);
+    }
     let cover = fields.get("cover").map(|n| reader.names(n, "cover"));
     let violates = fields.get("violates").and_then(|n| reader.condition(n, "violates", true));
     let applicable = fields.get("applicable").map(|n| reader.condition(n, "applicable", false));
@@ -91,6 +95,7 @@ pub(crate) fn control(file: &mut File<'_>, node: &Node, kinds: &Kinds, origin: O
         }
     }
     let Reader { usage, templates, .. } = reader;
+    let templates = Arc::new(templates);
     for (name, param) in &params {
         if let Some(words) = usage.param_words.get(name)
             && let Some(wrong) = param.words().iter().find(|w| !words.contains(*w))
@@ -343,6 +348,8 @@ impl<'r, 'f, 's> Reader<'r, 'f, 's> {
             }
         } else if with_facts {
             variables.push(("facts".into(), self.root.clone()));
+        }
+        if !self.service {
             variables.push(("target".into(), target_type()));
         }
         variables
@@ -393,7 +400,8 @@ impl<'r, 'f, 's> Reader<'r, 'f, 's> {
             let list = self.file.texts_of(node, what)?;
             return Some((Names::List(list.clone()), NamesExpr::List(list)));
         }
-        let variables = self.variables(false, false);
+        let mut variables = self.variables(false, false);
+        variables.retain(|(n, _)| n == "params");
         let expr = self.expression(node, what, variables, "a list of strings", |t| {
             t.items().is_some_and(|items| items.may_be(|i| matches!(i, Type::Text(_))))
         })?;
@@ -449,7 +457,9 @@ impl<'r, 'f, 's> Reader<'r, 'f, 's> {
             Ok(names) => names,
             Err(complaint) => return self.complain(node, &text, vec![complaint]),
         };
-        let variables = self.variables(name == "message", name != "wanted");
+        let mut variables = self.variables(name == "message", name != "wanted");
+        // All evidence at once is no matter for a sentence.
+        variables.retain(|(n, _)| n != "all");
         let mut complaints = Vec::new();
         for dotted in names {
             let at = text.find(&dotted).map_or(0, |i| text.get(..i).map_or(0, |t| t.chars().count()));

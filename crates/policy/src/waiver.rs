@@ -47,14 +47,26 @@ impl Waivers {
         bytes: &[u8],
         controls: impl IntoIterator<Item = &'c str>,
     ) -> Result<Self, Diagnostics> {
-        let (mut file, node) = File::read(path, bytes);
         let controls: BTreeSet<&str> = controls.into_iter().collect();
+        Self::read(path, bytes, Some(&controls))
+    }
+
+    /// Reads a register that was checked against the controls when it was stored.
+    ///
+    /// # Errors
+    /// As [`Waivers::parse`], unknown controls left out.
+    pub fn parse_stored(path: &str, bytes: &[u8]) -> Result<Self, Diagnostics> {
+        Self::read(path, bytes, None)
+    }
+
+    fn read(path: &str, bytes: &[u8], controls: Option<&BTreeSet<&str>>) -> Result<Self, Diagnostics> {
+        let (mut file, node) = File::read(path, bytes);
         let mut waivers: Vec<Waiver> = Vec::new();
         if let Some(node) = node.filter(|n| n.data != crate::yaml::Data::Null) {
             let fields = file.fields(&node, "a file of waivers", &["waivers"]);
             let list = fields.and_then(|f| file.required(&f, "waivers", "the file"));
             for node in list.and_then(|n| file.list_of(n, "waivers")).unwrap_or_default() {
-                if let Some(waiver) = waiver(&mut file, node, &controls) {
+                if let Some(waiver) = waiver(&mut file, node, controls) {
                     if waivers.iter().any(|w| w.id == waiver.id) {
                         let message = format!("there is more than one waiver '{}'", waiver.id);
                         file.error("duplicate-id", node.span.clone(), message, None);
@@ -139,7 +151,7 @@ fn notice(line: &WaiverLine) -> Option<Notice> {
 }
 
 /// Whether a text is as the pattern says; `*` stands for any text. Linear in the product at worst.
-fn glob(pattern: &str, text: &str) -> bool {
+pub fn glob(pattern: &str, text: &str) -> bool {
     let Some((first, rest)) = pattern.split_once('*') else { return pattern == text };
     let Some(mut text) = text.strip_prefix(first) else { return false };
     let mut parts: Vec<&str> = rest.split('*').collect();
@@ -155,7 +167,7 @@ fn glob(pattern: &str, text: &str) -> bool {
 const FIELDS: [&str; 10] =
     ["id", "control", "target", "policy", "owner", "approver", "reason", "ticket", "created", "expires"];
 
-fn waiver(file: &mut File<'_>, node: &Node, controls: &BTreeSet<&str>) -> Option<Waiver> {
+fn waiver(file: &mut File<'_>, node: &Node, controls: Option<&BTreeSet<&str>>) -> Option<Waiver> {
     let before = file.found.len();
     let fields = file.fields(node, "a waiver", &FIELDS)?;
     let mut required = |name: &str| {
@@ -181,6 +193,7 @@ fn waiver(file: &mut File<'_>, node: &Node, controls: &BTreeSet<&str>) -> Option
     let expires = instant("expires", &expires, true);
     let created = instant("created", &created, false);
     if let (Some(control), Some(node)) = (&control, fields.get("control"))
+        && let Some(controls) = controls
         && !controls.contains(control.as_str())
     {
         let help = suggest(control, controls.iter().copied());

@@ -8,19 +8,19 @@ use serde_saphyr::Spanned;
 use crate::diagnostic::{Diagnostic, Gravity, suggest};
 
 /// The longest file that is read, bytes.
-pub(crate) const MAX_FILE: usize = 2 << 20;
+pub const MAX_FILE: usize = 2 << 20;
 
 /// A value and where it stands.
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) struct Node {
-    pub(crate) data: Data,
+pub struct Node {
+    pub data: Data,
     /// Bytes of the file; empty for lists and mappings in block style.
-    pub(crate) span: Range<usize>,
+    pub span: Range<usize>,
 }
 
 /// What a node holds.
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) enum Data {
+pub enum Data {
     Null,
     Bool(bool),
     Int(i64),
@@ -33,14 +33,14 @@ pub(crate) enum Data {
 
 /// A key of a mapping.
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) struct Key {
-    pub(crate) name: String,
-    pub(crate) span: Range<usize>,
+pub struct Key {
+    pub name: String,
+    pub span: Range<usize>,
 }
 
 impl Data {
     /// What it is, for messages.
-    pub(crate) const fn sort(&self) -> &'static str {
+    pub const fn sort(&self) -> &'static str {
         match self {
             Self::Null => "nothing",
             Self::Bool(_) => "a boolean",
@@ -55,7 +55,7 @@ impl Data {
 
 impl Node {
     /// The node as JSON, for facts in tests.
-    pub(crate) fn to_json(&self) -> serde_json::Value {
+    pub fn to_json(&self) -> serde_json::Value {
         match &self.data {
             Data::Null => serde_json::Value::Null,
             Data::Bool(b) => (*b).into(),
@@ -139,15 +139,15 @@ impl<'de> Deserialize<'de> for Data {
 }
 
 /// A file that is being read, and what was found wrong with it so far.
-pub(crate) struct File<'a> {
-    pub(crate) path: &'a str,
-    pub(crate) text: &'a str,
-    pub(crate) found: Vec<Diagnostic>,
+pub struct File<'a> {
+    pub path: &'a str,
+    pub text: &'a str,
+    pub found: Vec<Diagnostic>,
 }
 
 impl<'a> File<'a> {
     /// Reads a file into a tree. `None` and one diagnostic where it is not UTF-8, not YAML or too much.
-    pub(crate) fn read(path: &'a str, bytes: &'a [u8]) -> (Self, Option<Node>) {
+    pub fn read(path: &'a str, bytes: &'a [u8]) -> (Self, Option<Node>) {
         let mut file = Self { path, text: "", found: Vec::new() };
         if bytes.len() > MAX_FILE {
             let size = bytes.len();
@@ -194,7 +194,7 @@ impl<'a> File<'a> {
     }
 
     /// Line and column, from 1, of a byte.
-    pub(crate) fn place(&self, at: usize) -> (u32, u32) {
+    pub fn place(&self, at: usize) -> (u32, u32) {
         let before = self.text.get(..at.min(self.text.len())).unwrap_or(self.text);
         let line = before.matches('\n').count() + 1;
         let column = before.chars().rev().take_while(|c| *c != '\n').count() + 1;
@@ -202,7 +202,7 @@ impl<'a> File<'a> {
     }
 
     /// The byte at a line and column, as an empty span.
-    pub(crate) fn offset(&self, line: u32, column: u32) -> Range<usize> {
+    pub fn offset(&self, line: u32, column: u32) -> Range<usize> {
         let (line, column) = (line.saturating_sub(1) as usize, column.saturating_sub(1) as usize);
         let start: usize = self.text.split_inclusive('\n').take(line).map(str::len).sum();
         let rest = self.text.get(start..).unwrap_or_default();
@@ -210,11 +210,11 @@ impl<'a> File<'a> {
         at..at
     }
 
-    pub(crate) fn error(&mut self, code: &'static str, span: Range<usize>, message: String, help: Option<String>) {
+    pub fn error(&mut self, code: &'static str, span: Range<usize>, message: String, help: Option<String>) {
         self.push(Gravity::Error, code, span, message, help);
     }
 
-    pub(crate) fn push(
+    pub fn push(
         &mut self,
         severity: Gravity,
         code: &'static str,
@@ -235,7 +235,7 @@ impl<'a> File<'a> {
     }
 
     /// A string that is not empty.
-    pub(crate) fn text_of<'n>(&mut self, node: &'n Node, what: &str) -> Option<&'n str> {
+    pub fn text_of<'n>(&mut self, node: &'n Node, what: &str) -> Option<&'n str> {
         match &node.data {
             Data::Text(text) if !text.trim().is_empty() => Some(text),
             Data::Text(_) => {
@@ -250,7 +250,7 @@ impl<'a> File<'a> {
     }
 
     /// A list.
-    pub(crate) fn list_of<'n>(&mut self, node: &'n Node, what: &str) -> Option<&'n [Node]> {
+    pub fn list_of<'n>(&mut self, node: &'n Node, what: &str) -> Option<&'n [Node]> {
         match &node.data {
             Data::List(items) => Some(items),
             _ => {
@@ -261,13 +261,13 @@ impl<'a> File<'a> {
     }
 
     /// A list of strings.
-    pub(crate) fn texts_of(&mut self, node: &Node, what: &str) -> Option<Vec<String>> {
+    pub fn texts_of(&mut self, node: &Node, what: &str) -> Option<Vec<String>> {
         let items = self.list_of(node, what)?;
         items.iter().map(|item| self.text_of(item, what).map(str::to_owned)).collect()
     }
 
     /// A mapping.
-    pub(crate) fn map_of<'n>(&mut self, node: &'n Node, what: &str) -> Option<&'n [(Key, Node)]> {
+    pub fn map_of<'n>(&mut self, node: &'n Node, what: &str) -> Option<&'n [(Key, Node)]> {
         match &node.data {
             Data::Map(entries) => Some(entries),
             _ => {
@@ -278,7 +278,7 @@ impl<'a> File<'a> {
     }
 
     /// A mapping with fields of known names; the others are complained of.
-    pub(crate) fn fields<'n>(&mut self, node: &'n Node, what: &str, known: &[&str]) -> Option<Fields<'n>> {
+    pub fn fields<'n>(&mut self, node: &'n Node, what: &str, known: &[&str]) -> Option<Fields<'n>> {
         let entries = self.map_of(node, what)?;
         for (key, _) in entries {
             if !known.contains(&key.name.as_str()) {
@@ -292,7 +292,7 @@ impl<'a> File<'a> {
     }
 
     /// A field that must be there.
-    pub(crate) fn required<'n>(&mut self, fields: &Fields<'n>, name: &str, what: &str) -> Option<&'n Node> {
+    pub fn required<'n>(&mut self, fields: &Fields<'n>, name: &str, what: &str) -> Option<&'n Node> {
         let node = fields.get(name);
         if node.is_none() {
             self.error("missing-field", fields.start.clone(), format!("{what} has no '{name}'"), None);
@@ -302,15 +302,15 @@ impl<'a> File<'a> {
 }
 
 /// The fields of a mapping.
-pub(crate) struct Fields<'n> {
+pub struct Fields<'n> {
     entries: &'n [(Key, Node)],
     /// Where the mapping begins: its first key.
-    pub(crate) start: Range<usize>,
+    pub start: Range<usize>,
 }
 
 impl<'n> Fields<'n> {
     /// The value of a field; an explicit null counts as absent.
-    pub(crate) fn get(&self, name: &str) -> Option<&'n Node> {
+    pub fn get(&self, name: &str) -> Option<&'n Node> {
         self.entries.iter().find(|(key, _)| key.name == name).map(|(_, node)| node).filter(|n| n.data != Data::Null)
     }
 }
@@ -319,7 +319,7 @@ impl<'n> Fields<'n> {
 ///
 /// Quotes, escapes and folded lines make the two differ. Letters are paired greedily: each decoded character that
 /// is not white space stands for the next equal one of the source.
-pub(crate) fn align(source: &str, span: &Range<usize>, decoded: &str) -> Vec<usize> {
+pub fn align(source: &str, span: &Range<usize>, decoded: &str) -> Vec<usize> {
     let raw = source.get(span.clone()).unwrap_or_default();
     let mut rest = raw.char_indices().peekable();
     let mut last = span.start;
