@@ -20,6 +20,7 @@ mod policy;
 mod profile;
 mod read;
 mod schema;
+mod suite;
 mod template;
 mod waiver;
 pub mod yaml;
@@ -34,6 +35,7 @@ pub use judge::{Judge, Judged};
 pub use library::Library;
 pub use policy::{Policy, asks, policies_from_yaml, policies_to_yaml};
 pub use profile::Profile;
+pub use suite::{Survivor, TestReport, run_tests};
 pub use waiver::{Waiver, Waivers, glob};
 
 /// One file of policies.

@@ -78,6 +78,11 @@ impl Path {
         Ok(Self { text: text.to_owned(), segments })
     }
 
+    /// The names that it is made of.
+    pub(crate) fn names(&self) -> impl Iterator<Item = &str> {
+        self.segments.iter().map(|s| s.name.as_str())
+    }
+
     /// Types of the item and of its parent.
     pub(crate) fn types<'s>(&self, root: &Type<'s>) -> Result<(Type<'s>, Type<'s>), Complaint> {
         let wrong = |at: &Range<usize>, message: String, help| Complaint {

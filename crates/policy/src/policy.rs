@@ -62,6 +62,13 @@ impl Policy {
         policy
     }
 
+    /// A policy of one control, for its tests.
+    pub(crate) fn for_test(control: Control) -> Self {
+        let (name, version, title) = ("test".to_owned(), String::new(), String::new());
+        let (requires, digest) = (Vec::new(), Digest::of(b""));
+        Self { name, version, title, source: None, requires, controls: vec![control], modified: false, digest }
+    }
+
     fn digest_now(&self) -> Digest {
         let essence = Essence {
             name: &self.name,

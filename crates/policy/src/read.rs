@@ -152,7 +152,7 @@ fn severities() -> Vec<&'static str> {
 }
 
 /// One of several words.
-fn word(file: &mut File<'_>, node: &Node, what: &str, words: &[&str]) -> Option<String> {
+pub(crate) fn word(file: &mut File<'_>, node: &Node, what: &str, words: &[&str]) -> Option<String> {
     let text = file.text_of(node, what)?;
     if words.contains(&text) {
         return Some(text.to_owned());

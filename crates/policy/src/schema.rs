@@ -269,3 +269,59 @@ impl<'s> Object<'s> {
         }
     }
 }
+
+/// Checks facts against a type: unknown keys, wrong types, words that an enumeration does not have.
+///
+/// Missing keys are let be, since tests leave some out on purpose. `at` is the path so far.
+pub(crate) fn check(ty: &Type<'_>, value: &Value, at: &mut String) -> Result<(), String> {
+    let place = if at.is_empty() { "the facts".to_owned() } else { format!("'{at}'") };
+    let fits = |ty: &Type<'_>| match (ty, value) {
+        (Type::Any, _) | (Type::Null, Value::Null) | (Type::Bool, Value::Bool(_)) => true,
+        (Type::Int, Value::Number(n)) => n.is_i64(),
+        (Type::Number, Value::Number(_)) | (Type::List(_), Value::Array(_)) | (Type::Object(_), Value::Object(_)) => {
+            true
+        }
+        (Type::Text(words), Value::String(text)) => words.as_ref().is_none_or(|w| w.contains(text.as_str())),
+        _ => false,
+    };
+    if !ty.members().iter().any(fits) {
+        let known = ty.words().map(|w| format!(": {}", w.iter().copied().collect::<Vec<_>>().join(", ")));
+        return Err(format!(
+            "{place} is {}; the schema wants {}{}",
+            brief(value),
+            ty.name(),
+            known.unwrap_or_default()
+        ));
+    }
+    let length = at.len();
+    match value {
+        Value::Object(entries) => {
+            for (key, value) in entries {
+                at.push_str(&format!("{}{key}", if length == 0 { "" } else { "." }));
+                match ty.field(key) {
+                    Field::Known(ty) => check(&ty, value, at)?,
+                    _ => return Err(format!("'{at}' is not in the schema")),
+                }
+                at.truncate(length);
+            }
+        }
+        Value::Array(items) => {
+            let ty = ty.items().unwrap_or(Type::Any);
+            for (i, item) in items.iter().enumerate() {
+                at.push_str(&format!("[{i}]"));
+                check(&ty, item, at)?;
+                at.truncate(length);
+            }
+        }
+        _ => {}
+    }
+    Ok(())
+}
+
+fn brief(value: &Value) -> String {
+    match value {
+        Value::Array(_) => "a list".to_owned(),
+        Value::Object(_) => "an object".to_owned(),
+        scalar => crate::expr::truncate(scalar.to_string(), 40),
+    }
+}
