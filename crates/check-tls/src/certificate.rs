@@ -6,7 +6,6 @@
 
 mod asn1;
 mod broken;
-
 mod extensions;
 mod key;
 mod name;

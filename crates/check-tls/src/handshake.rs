@@ -175,9 +175,10 @@ enum Stopped {
 impl Stopped {
     fn failure(self, address: SocketAddr) -> Failure {
         let (class, what) = match self {
-            Self::Ended(Ended::Timeout) => {
-                (FailureClass::Timeout, "the handshake was not done in time; raise --deadline".to_owned())
-            }
+            Self::Ended(Ended::Timeout) => (
+                FailureClass::Timeout,
+                "no certificate came in time; is it TLS, and is the server overloaded?".to_owned(),
+            ),
             Self::Ended(ended) => (
                 FailureClass::Protocol,
                 format!("the server ended the connection ({ended:?}) before it showed a certificate; is it TLS?"),

@@ -61,7 +61,7 @@ pub(crate) fn read(certificate: &X509Certificate<'_>) -> Extensions {
                 if extension.oid == oid!(1.3.6.1.4.1.11129.2.4.2) {
                     found.scts = None;
                 }
-                notes.push(format!("extension {} can't be parsed", extension.oid.to_id_string()));
+                notes.push(format!("extension {} can't be parsed", text::oid(&extension.oid)));
             }
             _ if extension.oid == oid!(1.3.6.1.5.5.7.1.24) => found.must_staple = asks_for_status(extension.value),
             _ => {}
@@ -122,7 +122,7 @@ fn extended_key_usages(usage: &ExtendedKeyUsage<'_>) -> Vec<String> {
         (usage.ocsp_signing, "OCSPSigning"),
     ];
     let known = known.into_iter().filter(|(set, _)| *set).map(|(_, name)| name.to_owned());
-    known.chain(usage.other.iter().take(MOST_NAMES).map(|oid| oid.to_id_string())).collect()
+    known.chain(usage.other.iter().take(MOST_NAMES).map(text::oid)).collect()
 }
 
 /// Whether a TLS feature extension (RFC 7633) lists `status_request` (5). It is a SEQUENCE OF INTEGER.

@@ -1,16 +1,17 @@
 //! Public keys of certificates.
 
 use model::Digest;
-use x509_parser::asn1_rs::oid;
+use x509_parser::asn1_rs::{Tag, oid};
 use x509_parser::prelude::FromDer as _;
 use x509_parser::public_key::RSAPublicKey;
 use x509_parser::x509::SubjectPublicKeyInfo;
 
+use super::text;
 use crate::facts::CertificateKey;
 
 /// The fact about a key.
 pub(crate) fn describe(key: &SubjectPublicKeyInfo<'_>) -> CertificateKey {
-    let oid = key.algorithm.algorithm.to_id_string();
+    let oid = text::oid(&key.algorithm.algorithm);
     let curve = curve(key);
     let (algorithm, bits) = match oid.as_str() {
         "1.2.840.113549.1.1.1" => ("RSA", rsa_bits(key)),
@@ -78,7 +79,8 @@ fn curve_oid(key: &SubjectPublicKeyInfo<'_>) -> Option<String> {
     if key.algorithm.algorithm != oid!(1.2.840.10045.2.1) {
         return None;
     }
-    Some(key.algorithm.parameters.as_ref()?.as_oid().ok()?.to_id_string())
+    let curve = key.algorithm.parameters.as_ref().filter(|any| any.tag() == Tag::Oid)?;
+    Some(text::oid(&curve.as_oid().ok()?))
 }
 
 /// What stands for the curve of an EC key that no name is known for.
@@ -116,7 +118,7 @@ fn exponent(key: &SubjectPublicKeyInfo<'_>) -> Option<String> {
     let (_, exponent) = rsa(key)?;
     let digits: Vec<u8> = exponent.iter().copied().skip_while(|byte| *byte == 0).collect();
     if digits.len() > 16 {
-        return Some(super::text::cut(format!("0x{}", super::text::hex(&digits))));
+        return Some(text::cut(format!("0x{}", text::hex(&digits))));
     }
     Some(digits.iter().fold(0_u128, |number, byte| number << 8 | u128::from(*byte)).to_string())
 }

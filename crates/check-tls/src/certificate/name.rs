@@ -2,6 +2,7 @@
 
 use std::net::IpAddr;
 
+use x509_parser::asn1_rs::oid;
 use x509_parser::extensions::{GeneralName, ParsedExtension};
 
 use super::parse;
@@ -49,7 +50,11 @@ pub fn name_match(name: Option<&str>, leaf: &[u8]) -> NameMatch {
         GeneralName::DNSName(_) => sort == "DNS names",
         _ => false,
     });
+    let unread = certificate.extensions().iter().any(|extension| {
+        extension.oid == oid!(2.5.29.17) && matches!(extension.parsed_extension(), ParsedExtension::ParseError { .. })
+    });
     let why = match of_sort.count() {
+        _ if unread => "the subject alternative name of the certificate can't be parsed".to_owned(),
         0 if names.is_empty() => {
             "the certificate has no subject alternative name, and clients do not look at the common name".to_owned()
         }

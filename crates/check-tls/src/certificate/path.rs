@@ -16,7 +16,7 @@ use x509_parser::certificate::X509Certificate;
 use x509_parser::time::ASN1Time;
 
 use super::stores::Store;
-use super::{MOST_CERTIFICATES, asn1, broken, parse, text};
+use super::{MOST_CERTIFICATES, asn1, broken, issued, parse, text};
 use crate::facts::{StoreOutcome, Validity};
 
 /// From one instant to another, both included.
@@ -101,7 +101,7 @@ impl<'c> Chain<'c> {
             .collect();
         let algorithms: Vec<&dyn SignatureVerificationAlgorithm> =
             algorithms.iter().map(|algorithm| algorithm as &dyn SignatureVerificationAlgorithm).collect();
-        let undated: Vec<CertificateDer<'_>> = self.links.iter().map(|link| link.undated.clone()).collect();
+        let undated: Vec<CertificateDer<'_>> = self.reached().into_iter().map(|link| link.undated.clone()).collect();
         let (Some(leaf), Some(others)) = (undated.first(), undated.get(1..)) else {
             return (vec![], webpki::Error::UnknownIssuer);
         };
@@ -126,6 +126,25 @@ impl<'c> Chain<'c> {
         );
         let error = outcome.err().unwrap_or(webpki::Error::UnknownIssuer);
         (found.into_inner(), error)
+    }
+
+    /// The leaf, and every certificate on a way up from it by name and signature. Webpki looks at signatures only once a
+    /// way has come to an anchor; among a few dozen certificates of one name that takes it many seconds.
+    fn reached(&self) -> Vec<&Link<'c>> {
+        let mut reached: Vec<&Link<'c>> = self.links.first().into_iter().collect();
+        let mut next = 0;
+        while let Some(child) = reached.get(next).and_then(|link| link.x509.as_ref().ok()) {
+            for link in &self.links {
+                if let Ok(parent) = &link.x509
+                    && reached.iter().all(|known| known.served != link.served)
+                    && issued(parent, child) == Some(true)
+                {
+                    reached.push(link);
+                }
+            }
+            next += 1;
+        }
+        reached
     }
 
     fn found(&self, path: &webpki::VerifiedPath<'_>, store: &Store) -> Option<Found> {

@@ -4,7 +4,7 @@ use aws_lc_rs::signature::{self as lc, UnparsedPublicKey, VerificationAlgorithm}
 use x509_parser::signature_algorithm::RsaSsaPssParams;
 use x509_parser::x509::{AlgorithmIdentifier, SubjectPublicKeyInfo};
 
-use super::key;
+use super::{key, text};
 use crate::facts::CertificateSignature;
 
 /// A hash function within a signature algorithm.
@@ -33,7 +33,7 @@ pub(crate) enum Scheme {
 impl Scheme {
     /// That of an algorithm identifier; `None` where it can't be checked here.
     pub(crate) fn of_algorithm(algorithm: &AlgorithmIdentifier<'_>) -> Option<Self> {
-        let oid = algorithm.algorithm.to_id_string();
+        let oid = text::oid(&algorithm.algorithm);
         if oid == RSASSA_PSS {
             let params = RsaSsaPssParams::try_from(algorithm.parameters.as_ref()?).ok()?;
             let (hash, length) = match pss_hash(algorithm)? {
@@ -134,7 +134,7 @@ const RSASSA_PSS: &str = "1.2.840.113549.1.1.10";
 
 /// The fact about a signature algorithm (RFC 3279, RFC 4055, RFC 5758, RFC 8410, RFC 9881).
 pub(crate) fn describe(algorithm: &AlgorithmIdentifier<'_>) -> CertificateSignature {
-    let oid = algorithm.algorithm.to_id_string();
+    let oid = text::oid(&algorithm.algorithm);
     let (name, hash) = match oid.as_str() {
         "1.2.840.113549.1.1.2" => ("md2WithRSAEncryption", Some("MD2")),
         "1.2.840.113549.1.1.3" => ("md4WithRSAEncryption", Some("MD4")),

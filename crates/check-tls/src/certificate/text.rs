@@ -3,7 +3,7 @@
 //! Text from outside is decoded, never made safe: control characters and bidirectional overrides stay, so that a reader
 //! of the facts sees what was served. Escaping for a medium is the work of what renders.
 
-use x509_parser::asn1_rs::{Any, Tag};
+use x509_parser::asn1_rs::{Any, Oid, Tag};
 use x509_parser::time::ASN1Time;
 use x509_parser::x509::{AttributeTypeAndValue, X509Name};
 
@@ -27,6 +27,11 @@ pub(crate) fn cut(text: String) -> String {
     }
 }
 
+/// Dotted numbers; where the bytes are none, they are shown in hexadecimal.
+pub(crate) fn oid(oid: &Oid<'_>) -> String {
+    cut(oid.to_id_string())
+}
+
 /// RFC 3339 in UTC, to the second. Years to 9999 are kept as they are: "no well-defined expiration" (RFC 5280,
 /// 4.1.2.5) lies after what many time libraries can hold.
 pub(crate) fn time(time: ASN1Time) -> String {
@@ -48,7 +53,7 @@ pub(crate) fn hex(bytes: &[u8]) -> String {
 }
 
 fn attribute(attribute: &AttributeTypeAndValue<'_>) -> String {
-    let oid = attribute.attr_type().to_id_string();
+    let oid = oid(attribute.attr_type());
     let value = attribute.attr_value();
     match (short_name(&oid), decoded(value)) {
         (Some(name), Some(text)) => format!("{name}={}", escaped(&text)),
