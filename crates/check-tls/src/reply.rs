@@ -67,9 +67,12 @@ pub enum Until {
     Hello,
     /// To the ServerKeyExchange, or what takes its place.
     KeyExchange,
-    /// To the ServerHelloDone.
+    /// To the ServerHelloDone; in TLS 1.3 through enough encrypted bytes to tell a certificate from an alert.
     Done,
 }
+
+/// Encrypted bytes read behind a TLS 1.3 ServerHello.
+const MOST_ENCRYPTED: usize = 512;
 
 /// All that a server said, as far as it can be understood.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -92,6 +95,8 @@ pub struct Reply {
     pub spoke: Option<Spoke>,
     /// What was wrong with it.
     pub broken: Option<&'static str>,
+    /// Bytes of encrypted records behind a TLS 1.3 ServerHello.
+    pub encrypted: usize,
     /// Bytes that came.
     pub bytes: usize,
 }
@@ -224,8 +229,12 @@ impl Reader {
                 self.handshake.extend_from_slice(body);
                 while !self.over && self.message() {}
             }
-            // The rest of a TLS 1.3 handshake is not for us to read.
-            (20 | 23, _) if self.reply.hello.is_some() => self.over = true,
+            // The rest of a TLS 1.3 handshake can't be read, but its length tells something.
+            (20, _) if self.reply.hello.is_some() => {}
+            (23, _) if self.reply.hello.is_some() => {
+                self.reply.encrypted += body.len();
+                self.over = self.reply.encrypted >= MOST_ENCRYPTED;
+            }
             _ => self.stop("a record out of place"),
         }
     }
@@ -250,10 +259,10 @@ impl Reader {
             self.stop(broken);
             return false;
         }
-        let version = self.reply.hello.as_ref().map_or(0, |hello| hello.version);
+        let retry = self.reply.hello.as_ref().is_some_and(|hello| hello.retry);
         self.over |= match self.until {
             Until::Hello => true,
-            _ if version >= 0x0304 => true,
+            _ if retry => true,
             Until::KeyExchange => self.reply.key_exchange.is_some() || self.reply.done,
             Until::Done => self.reply.done,
         };

@@ -35,6 +35,22 @@ impl Spoke {
     }
 }
 
+impl Spoke {
+    /// Its name in facts.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Http => "http",
+            Self::Ssh => "ssh",
+            Self::SmtpOrFtp => "smtp or ftp",
+            Self::Imap => "imap",
+            Self::Pop3 => "pop3",
+            Self::Mysql => "mysql",
+            Self::Unknown => "unknown",
+        }
+    }
+}
+
 /// Whether these bytes may be the beginning of a TLS record: type, major version and length are looked at.
 pub(super) fn may_begin_record(bytes: &[u8]) -> bool {
     match bytes {

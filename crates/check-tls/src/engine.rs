@@ -1,0 +1,198 @@
+//! Asks a server. What the answers mean is [`crate::derive`]'s business; the engine reads them only to know what to ask
+//! next.
+//!
+//! Each hello is sent on a connection of its own, which is closed as soon as the answer is known; no handshake is
+//! finished. Offers are shrunk by what the server chose until it refuses the rest.
+
+mod chain;
+mod offers;
+mod older;
+mod run;
+mod tls13;
+
+use std::net::SocketAddr;
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+
+use model::{Ended, FailureClass};
+pub(crate) use offers::any_version_hello;
+use probe::{Conn, Cx, Heard};
+pub(crate) use run::run;
+use tokio::time::Instant;
+
+use crate::facts::VersionName;
+use crate::hello::{Hello, ssl2_hello};
+use crate::reply::{Reader, Until};
+use crate::trial::{Purpose, Question, Said, Trial};
+
+/// Attempts on an offer on which the connection is dropped.
+const ATTEMPTS: u32 = 3;
+/// After how many refusals a canary is sent.
+const CANARY_AFTER: u32 = 8;
+
+/// Something to ask.
+#[derive(Clone)]
+pub(crate) struct Ask {
+    pub(crate) purpose: Purpose,
+    pub(crate) version: VersionName,
+    pub(crate) wave: u32,
+    pub(crate) hello: Hello,
+    pub(crate) until: Until,
+}
+
+/// The last word on what was asked.
+pub(crate) struct Answer {
+    /// `None` where no connection was made.
+    pub(crate) trial: Option<Trial>,
+    /// The wave after it.
+    pub(crate) next: u32,
+}
+
+impl Answer {
+    pub(crate) fn chosen(&self) -> Option<&crate::reply::ServerHello> {
+        self.trial.as_ref().and_then(Trial::chosen)
+    }
+
+    pub(crate) fn version(&self) -> Option<VersionName> {
+        self.trial.as_ref().and_then(Trial::version)
+    }
+
+    /// The server has no use for the offer: an alert says so, or it drops the connection each time.
+    pub(crate) fn refused(&self) -> bool {
+        self.trial.as_ref().is_some_and(|trial| matches!(trial.said(), Said::Declined(_) | Said::Dropped))
+    }
+
+    pub(crate) fn alert(&self) -> Option<u8> {
+        self.trial.as_ref()?.reply.alert.map(|alert| alert.code)
+    }
+}
+
+/// One server under one main name.
+pub(crate) struct Engine<'a> {
+    cx: &'a Cx,
+    address: SocketAddr,
+    sni: Option<String>,
+    /// A hello that was answered, to be sent again now and then.
+    canary: OnceLock<Ask>,
+    refusals: AtomicU32,
+    /// It dislikes an empty list of key shares.
+    grease: AtomicBool,
+}
+
+impl<'a> Engine<'a> {
+    pub(crate) fn new(cx: &'a Cx, address: SocketAddr, sni: Option<String>) -> Self {
+        Self { cx, address, sni, canary: OnceLock::new(), refusals: AtomicU32::new(0), grease: AtomicBool::new(false) }
+    }
+
+    /// Asks until there is an answer: again where the connection is dropped, or nothing came.
+    pub(crate) async fn ask(&self, ask: Ask) -> Answer {
+        let mut attempt = 1;
+        loop {
+            let (trial, over) = self.once(&ask, attempt).await;
+            let next = ask.wave + attempt;
+            let again = match trial.as_ref().map(Trial::said) {
+                Some(Said::Chose(_)) => return Answer { trial, next },
+                Some(Said::Declined(_)) => false,
+                Some(Said::Dropped) => attempt < ATTEMPTS,
+                // What can be read but not understood will not get better.
+                Some(Said::Unclear(_)) => {
+                    let reply = trial.as_ref().map(|t| &t.reply);
+                    attempt < 2 && reply.is_some_and(|r| r.hello.is_none() && r.spoke.is_none() && r.broken.is_none())
+                }
+                None => attempt < 2,
+            };
+            if over || !again || self.cx.remaining() < self.cx.patience() / 4 {
+                if trial.as_ref().is_some_and(|t| matches!(t.said(), Said::Declined(_) | Said::Dropped)) {
+                    self.count_refusal(next).await;
+                }
+                return Answer { trial, next };
+            }
+            attempt += 1;
+        }
+    }
+
+    /// One attempt. True where there is no use in another one.
+    async fn once(&self, ask: &Ask, attempt: u32) -> (Option<Trial>, bool) {
+        if self.cx.remaining().is_zero() {
+            return (None, true);
+        }
+        let wave = ask.wave + attempt - 1;
+        let question = Question { ask: ask.purpose, version: ask.version, wave, attempt };
+        let mut conn = match self.cx.dial(self.address, question.to_text()).await {
+            Ok(conn) => conn,
+            Err(failure) => return (None, failure.class == FailureClass::Interrupted),
+        };
+        let index = conn.index();
+        let mut hello = ask.hello.clone();
+        hello.random = random();
+        if hello.client_version == VersionName::Tls12.wire() && ask.hello.has(43) {
+            // Middleboxes want TLS 1.3 to look like a resumption (RFC 8446, D.4).
+            hello.session_id = random::<32>().to_vec();
+        }
+        let bytes = if ask.purpose == Purpose::Ssl2 { ssl2_hello(&random()) } else { hello.encode() };
+        let mut reader = if ask.purpose == Purpose::Ssl2 { Reader::ssl2() } else { Reader::new(ask.until) };
+        let ended = self.converse(&mut conn, &bytes, &mut reader).await;
+        let exchange = conn.finish(ended);
+        (exchange.and_then(|exchange| Trial::of(index, &exchange)), false)
+    }
+
+    /// Sends, and reads until the reader has enough or the time for one exchange is over: twice the patience, since a
+    /// server may be slow, but not for ever.
+    async fn converse(&self, conn: &mut Conn, bytes: &[u8], reader: &mut Reader) -> Ended {
+        let until = Instant::now() + self.cx.patience().saturating_mul(2).min(self.cx.remaining());
+        if let Err(ended) = conn.send(bytes).await {
+            // A server that resets at once may have said why before.
+            if ended == Ended::Timeout {
+                return ended;
+            }
+        }
+        loop {
+            let wants = reader.wants();
+            if wants == 0 {
+                return Ended::ByUs;
+            }
+            let left = until.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return Ended::Timeout;
+            }
+            match conn.recv_within(wants, left.min(self.cx.patience())).await {
+                Heard::Bytes(bytes) => reader.push(&bytes),
+                Heard::End(ended) => return ended,
+            }
+        }
+    }
+
+    /// After every few refusals, sees whether the server still answers as it did.
+    async fn count_refusal(&self, wave: u32) {
+        let count = self.refusals.fetch_add(1, Ordering::Relaxed) + 1;
+        if count.is_multiple_of(CANARY_AFTER) {
+            self.send_canary(wave).await;
+        }
+    }
+
+    /// Sends the canary; twice where it fails. Then the address gets fewer connections at once from here on.
+    pub(crate) async fn send_canary(&self, wave: u32) -> bool {
+        let Some(canary) = self.canary.get() else { return true };
+        let canary = Ask { wave, ..canary.clone() };
+        for attempt in 1..=2 {
+            let (trial, over) = self.once(&canary, attempt).await;
+            if trial.as_ref().is_some_and(|t| t.chosen().is_some()) {
+                return true;
+            }
+            if over {
+                break;
+            }
+        }
+        self.cx.relent(self.address);
+        false
+    }
+}
+
+/// Random bytes for fields that want them; zeros, which a server takes as well, where the system has none.
+fn random<const N: usize>() -> [u8; N] {
+    let mut bytes = [0; N];
+    match aws_lc_rs::rand::fill(&mut bytes) {
+        Ok(()) => bytes,
+        Err(_) => [0; N],
+    }
+}

@@ -1,0 +1,191 @@
+//! The hellos that the engine sends.
+
+use std::sync::LazyLock;
+
+use crate::facts::VersionName;
+use crate::hello::{Extension, Hello, MOST_SUITES, MOST_SUITES_BARE};
+use crate::registry::{GROUPS, RENEGOTIATION_SCSV, SCHEMES, is_tls13_suite, suite_parts, suites};
+
+/// A group of no meaning, for a server that dislikes an empty list of key shares (RFC 8701).
+const GREASE: u16 = 0x5a5a;
+
+/// Suites of TLS 1.2 and older in the order in which they are offered: those in common use first, weakest first among
+/// them, so that a server that goes by its own list shows it with its first answer.
+static OLDER: LazyLock<Vec<u16>> = LazyLock::new(|| {
+    let mut ids: Vec<u16> = suites().iter().map(|(id, _)| *id).filter(|id| !is_tls13_suite(*id)).collect();
+    ids.sort_by_key(|id| {
+        let Some(parts) = suite_parts(*id) else { return (true, false, false, 0, *id) };
+        let common = matches!(parts.key_exchange.as_str(), "RSA" | "DHE" | "ECDHE")
+            && matches!(parts.authentication.as_str(), "RSA" | "ECDSA")
+            && !parts.export
+            && !parts.encryption.starts_with("ARIA");
+        (!common, parts.ephemeral, parts.aead, parts.key_bits, *id)
+    });
+    ids
+});
+
+/// The suites of a version, in pieces of the size of one hello.
+pub(crate) fn chunks(version: VersionName) -> Vec<Vec<u16>> {
+    match version {
+        VersionName::Tls13 => vec![tls13_suites()],
+        VersionName::Ssl3 => OLDER.chunks(MOST_SUITES_BARE).map(<[u16]>::to_vec).collect(),
+        _ => OLDER.chunks(MOST_SUITES).map(<[u16]>::to_vec).collect(),
+    }
+}
+
+pub(crate) fn tls13_suites() -> Vec<u16> {
+    let mut ids: Vec<u16> = suites().iter().map(|(id, _)| *id).filter(|id| is_tls13_suite(*id)).collect();
+    // Weakest first, as above.
+    ids.sort_by_key(|id| suite_parts(*id).map_or((0, *id), |parts| (parts.key_bits, *id)));
+    ids
+}
+
+/// Every group, for TLS 1.3.
+pub(crate) fn all_groups() -> Vec<u16> {
+    GROUPS.iter().map(|group| group.id).collect()
+}
+
+/// Every group but the finite fields: where those are named, a server with a prime of its own may refuse DHE
+/// (RFC 7919, section 4).
+pub(crate) fn curves() -> Vec<u16> {
+    GROUPS.iter().filter(|group| !group.finite_field()).map(|group| group.id).collect()
+}
+
+pub(crate) fn finite_fields() -> Vec<u16> {
+    GROUPS.iter().filter(|group| group.finite_field()).map(|group| group.id).collect()
+}
+
+pub(crate) fn all_schemes() -> Vec<u16> {
+    SCHEMES.iter().map(|scheme| scheme.id).collect()
+}
+
+/// A hello of a version from TLS 1.0 to TLS 1.2 with the usual extensions; of SSL 3.0, with none.
+pub(crate) fn older(version: VersionName, sni: Option<&str>, suites: &[u16], groups: &[u16], schemes: &[u16]) -> Hello {
+    let mut hello = Hello::bare(version, suites);
+    if version == VersionName::Ssl3 {
+        return hello;
+    }
+    hello.suites.retain(|id| *id != RENEGOTIATION_SCSV);
+    hello.extensions.extend(sni.map(|name| Extension::ServerName(name.to_owned())));
+    hello.extensions.extend([
+        Extension::ExtendedMasterSecret,
+        Extension::RenegotiationInfo,
+        Extension::PointFormats,
+        Extension::SignatureSchemes(schemes.to_vec()),
+        Extension::Groups(groups.to_vec()),
+    ]);
+    hello
+}
+
+/// Makes a hello one of TLS 1.3, with these versions in its list and an empty list of key shares: the answer is a
+/// HelloRetryRequest that names suite and group in clear text (RFC 8446, 4.2.8).
+pub(crate) fn upgrade(hello: &mut Hello, versions: &[VersionName], grease: bool) {
+    hello.record_version = VersionName::Tls10.wire();
+    hello.client_version = VersionName::Tls12.wire();
+    let mut shares = Vec::new();
+    if grease {
+        for extension in &mut hello.extensions {
+            if let Extension::Groups(groups) = extension
+                && !groups.contains(&GREASE)
+            {
+                groups.insert(0, GREASE);
+            }
+        }
+        shares.push((GREASE, vec![0]));
+    }
+    let versions = versions.iter().map(|version| version.wire()).collect();
+    let last = hello.extensions.len().saturating_sub(1);
+    // `supported_groups` stays last: its content is never empty.
+    let more = [Extension::SupportedVersions(versions), Extension::PskModes, Extension::KeyShare(shares)];
+    hello.extensions.splice(last..last, more);
+}
+
+/// A TLS 1.3 hello.
+pub(crate) fn tls13(sni: Option<&str>, suites: &[u16], groups: &[u16], schemes: &[u16], grease: bool) -> Hello {
+    let mut hello = older(VersionName::Tls12, sni, suites, groups, schemes);
+    upgrade(&mut hello, &[VersionName::Tls13], grease);
+    hello
+}
+
+/// The first hello of a version: everything that fits in one.
+pub(crate) fn version_hello(version: VersionName, sni: Option<&str>) -> Hello {
+    let suites = chunks(version).into_iter().next().unwrap_or_default();
+    match version {
+        VersionName::Tls13 => tls13(sni, &suites, &all_groups(), &all_schemes(), false),
+        _ => older(version, sni, &suites, &curves(), &all_schemes()),
+    }
+}
+
+/// A hello that any TLS server can answer, whatever its versions.
+pub(crate) fn any_version_hello(sni: Option<&str>) -> Hello {
+    let mut suites: Vec<u16> = (0x1301..=0x1305).collect();
+    suites.extend(OLDER.iter().take(MOST_SUITES - 5));
+    let mut hello = older(VersionName::Tls12, sni, &suites, &all_groups(), &all_schemes());
+    let versions = [VersionName::Tls13, VersionName::Tls12, VersionName::Tls11, VersionName::Tls10];
+    upgrade(&mut hello, &versions, false);
+    hello
+}
+
+/// A sibling of a refused hello: the same, with a suite and a version that the server accepts.
+pub(crate) fn control(refused: &Hello, suite: u16, accepted: VersionName, meant: VersionName) -> Hello {
+    let mut hello = refused.clone();
+    if !hello.suites.contains(&suite) {
+        hello.suites.insert(0, suite);
+    }
+    if accepted == meant {
+        return hello;
+    }
+    if accepted == VersionName::Tls13 {
+        if hello.extensions.is_empty() {
+            hello = older(VersionName::Tls12, None, &hello.suites, &curves(), &all_schemes());
+        }
+        upgrade(&mut hello, &[VersionName::Tls13, meant], false);
+    } else if meant == VersionName::Tls13 {
+        for extension in &mut hello.extensions {
+            if let Extension::SupportedVersions(versions) = extension {
+                versions.push(accepted.wire());
+            }
+        }
+        hello.client_version = accepted.wire();
+    } else {
+        hello.client_version = accepted.wire();
+    }
+    hello
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_suite_is_offered_once_and_hellos_stay_small() {
+        for version in VersionName::ALL.into_iter().skip(1) {
+            let mut all: Vec<u16> = chunks(version).concat();
+            let count = all.len();
+            all.sort_unstable();
+            all.dedup();
+            assert_eq!(all.len(), count);
+            let tls13 = version == VersionName::Tls13;
+            assert_eq!(count, suites().iter().filter(|(id, _)| is_tls13_suite(*id) == tls13).count());
+            let bytes = version_hello(version, Some("www.example.org")).encode();
+            assert!(bytes.len() < 1300, "{version:?}: {}", bytes.len());
+            assert!(!(261..517).contains(&bytes.len()), "{version:?}: {}", bytes.len());
+        }
+        assert_eq!(chunks(VersionName::Tls12).len(), 3);
+    }
+
+    #[test]
+    fn a_control_has_the_shape_of_the_refused_hello() {
+        let name = Some("www.example.org");
+        for (meant, accepted) in [
+            (VersionName::Tls10, VersionName::Tls12),
+            (VersionName::Tls12, VersionName::Tls13),
+            (VersionName::Tls13, VersionName::Tls12),
+        ] {
+            let refused = version_hello(meant, name);
+            let sibling = control(&refused, 0xc02f, accepted, meant);
+            assert_eq!(sibling.shape(), refused.shape(), "{meant:?}");
+            assert!(sibling.versions().contains(&accepted.wire()), "{meant:?}");
+        }
+    }
+}
