@@ -214,6 +214,9 @@ impl<'a> Decision<'_, 'a> {
 
     /// Whether everything that could be in a list was looked for. What was not is unproven.
     fn complete(&mut self, list: &Found<'_>) -> bool {
+        if !self.cover.is_empty() && list.items.iter().any(|item| names(item).next().is_none()) {
+            self.unproven.say(format!("something in {} has no name", list.at));
+        }
         let missing: Vec<&str> = match asked(list) {
             Asked::All => return true,
             Asked::Nothing if self.cover.is_empty() => return false,

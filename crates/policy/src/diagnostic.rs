@@ -218,7 +218,7 @@ fn floor_boundary(text: &str, at: usize) -> usize {
 }
 
 /// Whether a character could move the cursor, change colours or reorder text on a terminal.
-fn is_unprintable(c: char) -> bool {
+pub(crate) fn is_unprintable(c: char) -> bool {
     c.is_control()
         || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{61c}' | '\u{feff}')
 }

@@ -9,6 +9,7 @@ mod control;
 mod decide;
 mod diagnostic;
 mod edit;
+mod emit;
 mod expr;
 mod fact;
 mod gate;

@@ -8,6 +8,7 @@ use serde::Serialize;
 use crate::Kinds;
 use crate::control::{Asks, Control, NamesExpr, Params, Written};
 use crate::diagnostic::{Diagnostics, Place};
+use crate::emit;
 use crate::expr::{Engine, Scope};
 use crate::fact::{Fact, allow_steps};
 use crate::profile::{Flat, Profile};
@@ -179,13 +180,14 @@ struct PackControl<'p> {
     source: &'p Source,
 }
 
-/// The `policy.yaml` of a pack: the policies as resolved. The same policies give the same bytes.
+/// The `policy.yaml` of a pack: the policies as resolved. The same policies give the same bytes, and
+/// [`policies_from_yaml`] reads them back unchanged.
 ///
 /// # Errors
-/// Where a text can't be written as YAML such that it would be read back unchanged.
-pub fn policies_to_yaml(policies: &[Policy]) -> Result<Vec<u8>, serde_yaml::Error> {
+/// None in practice: every key is a string.
+pub fn policies_to_yaml(policies: &[Policy]) -> Result<Vec<u8>, serde_json::Error> {
     let file = PackFile { format: FORMAT, policies: policies.iter().map(PackPolicy::of).collect() };
-    serde_yaml::to_string(&file).map(String::into_bytes)
+    Ok(emit::yaml(&serde_json::to_value(&file)?).into_bytes())
 }
 
 /// Reads the `policy.yaml` of a pack, with every check that an author's files get.

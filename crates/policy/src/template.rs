@@ -7,6 +7,7 @@ use minijinja::value::{Enumerator, Object, ObjectRepr, Value};
 use minijinja::{Environment, Error, ErrorKind, State, UndefinedBehavior, filters};
 use model::Timestamp;
 
+use crate::diagnostic::suggest;
 use crate::expr::{Complaint, Scope, truncate};
 use crate::fact::{Fact, List, Map};
 
@@ -14,6 +15,11 @@ use crate::fact::{Fact, List, Map};
 const MAX_TEXT: usize = 500;
 /// The names under which facts are known to templates.
 const ROOTS: [&str; 5] = ["item", "parent", "facts", "params", "target"];
+
+/// The filters that templates may use; all are added in [`Templates::new`].
+const FILTERS: [&str; 13] = [
+    "default", "first", "join", "last", "length", "lower", "map", "replace", "round", "sort", "trim", "unique", "upper",
+];
 
 /// The compiled templates of one control, by name.
 #[derive(Debug)]
@@ -27,19 +33,19 @@ impl Templates {
     pub(crate) fn new() -> Self {
         let mut environment = Environment::empty();
         environment.set_undefined_behavior(UndefinedBehavior::Strict);
-        environment.add_filter("length", filters::length);
-        environment.add_filter("join", filters::join);
-        environment.add_filter("upper", filters::upper);
-        environment.add_filter("lower", filters::lower);
+        environment.add_filter("default", filters::default);
         environment.add_filter("first", filters::first);
+        environment.add_filter("join", filters::join);
         environment.add_filter("last", filters::last);
-        environment.add_filter("sort", filters::sort);
-        environment.add_filter("unique", filters::unique);
+        environment.add_filter("length", filters::length);
+        environment.add_filter("lower", filters::lower);
         environment.add_filter("map", filters::map);
         environment.add_filter("replace", filters::replace);
-        environment.add_filter("trim", filters::trim);
         environment.add_filter("round", filters::round);
-        environment.add_filter("default", filters::default);
+        environment.add_filter("sort", filters::sort);
+        environment.add_filter("trim", filters::trim);
+        environment.add_filter("unique", filters::unique);
+        environment.add_filter("upper", filters::upper);
         environment.add_function("days_left", days_left);
         environment.add_function("days_between", days_between);
         Self { environment, roots: BTreeMap::new() }
@@ -55,6 +61,9 @@ impl Templates {
         if let Some(at) = forbidden_tag(source) {
             let message = "only '{% if %}' and '{{ … }}' are allowed in templates".to_owned();
             return Err(Complaint::new("template", at, message));
+        }
+        if let Some(complaint) = unknown_filter(source) {
+            return Err(complaint);
         }
         self.environment.add_template_owned(name, source.to_owned()).map_err(|e| complaint(source, &e))?;
         let template = self.environment.get_template(name).map_err(|e| complaint(source, &e))?;
@@ -141,6 +150,35 @@ fn forbidden_tag(source: &str) -> Option<std::ops::Range<usize>> {
             return Some(start..start + 2);
         }
         from += at + 2;
+    }
+    None
+}
+
+/// The first filter that there is not; the engine itself would only notice when it renders.
+fn unknown_filter(source: &str) -> Option<Complaint> {
+    let chars: Vec<char> = source.chars().collect();
+    let (mut inside, mut quote) = (false, None);
+    for (i, c) in chars.iter().enumerate() {
+        match (quote, c) {
+            (Some(q), c) if q == c => quote = None,
+            (None, '"' | '\'') if inside => quote = Some(c),
+            (None, '{') if matches!(chars.get(i + 1), Some('{' | '%')) => inside = true,
+            (None, '}') => inside = false,
+            (None, '|') if inside => {
+                let rest = chars.get(i + 1..).unwrap_or_default();
+                let gap = rest.iter().take_while(|c| c.is_whitespace()).count();
+                let name: String = rest.iter().skip(gap).take_while(|c| c.is_alphanumeric() || **c == '_').collect();
+                if !FILTERS.contains(&name.as_str()) {
+                    let at = i + 1 + gap..i + 1 + gap + name.chars().count();
+                    let message = format!("there is no filter '{name}'");
+                    return Some(Complaint {
+                        help: suggest(&name, FILTERS),
+                        ..Complaint::new("template", at, message)
+                    });
+                }
+            }
+            _ => {}
+        }
     }
     None
 }

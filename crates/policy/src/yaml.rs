@@ -13,6 +13,7 @@ pub const MAX_FILE: usize = 2 << 20;
 /// A value and where it stands.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Node {
+    /// What it holds.
     pub data: Data,
     /// Bytes of the file; empty for lists and mappings in block style.
     pub span: Range<usize>,
@@ -21,20 +22,28 @@ pub struct Node {
 /// What a node holds.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Data {
+    /// Nothing: `~` or an empty value.
     Null,
+    /// `true` or `false`; `yes` and `no` are strings.
     Bool(bool),
+    /// A whole number.
     Int(i64),
     /// A number that is no 64-bit integer; nothing in a policy is one.
     Float(f64),
+    /// A string.
     Text(String),
+    /// A list.
     List(Vec<Node>),
+    /// A mapping, in the order of the file.
     Map(Vec<(Key, Node)>),
 }
 
 /// A key of a mapping.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Key {
+    /// Its text.
     pub name: String,
+    /// Bytes of the file.
     pub span: Range<usize>,
 }
 
@@ -140,8 +149,11 @@ impl<'de> Deserialize<'de> for Data {
 
 /// A file that is being read, and what was found wrong with it so far.
 pub struct File<'a> {
+    /// Its path, as diagnostics name it.
     pub path: &'a str,
+    /// Its text; empty where it is not UTF-8.
     pub text: &'a str,
+    /// What was found wrong so far.
     pub found: Vec<Diagnostic>,
 }
 
@@ -172,6 +184,9 @@ impl<'a> File<'a> {
                 flow_nesting_limit: 32,
             },
             strict_booleans: true,
+            // `1_000` and `007` are no numbers in YAML 1.2.
+            underscored_numbers_as_strings: true,
+            leading_zero_numbers_as_strings: true,
             reject_unsupported_tags: true,
             with_snippet: false,
         };
@@ -210,10 +225,12 @@ impl<'a> File<'a> {
         at..at
     }
 
+    /// Adds an error about some bytes of the file.
     pub fn error(&mut self, code: &'static str, span: Range<usize>, message: String, help: Option<String>) {
         self.push(Gravity::Error, code, span, message, help);
     }
 
+    /// Adds a complaint about some bytes of the file.
     pub fn push(
         &mut self,
         severity: Gravity,
