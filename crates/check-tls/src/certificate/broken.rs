@@ -7,7 +7,7 @@ use x509_parser::x509::{SubjectPublicKeyInfo, X509Version};
 
 use super::path::Link;
 use super::stores::Store;
-use super::{asn1, key, signature, signed_with, text};
+use super::{key, signature, signed_with, text};
 use crate::facts::StoreOutcome;
 
 /// Why webpki found no path from the chain to the store. First the links are walked from the leaf upwards, by name and
@@ -51,10 +51,7 @@ fn step(links: &[Link<'_>], store: &Store, at: usize) -> Step {
     let mut unchecked = false;
     let mut mismatched = None;
 
-    for index in store.named(certificate.issuer().as_raw()) {
-        let Some(anchor) = store.anchors.get(index) else { continue };
-        // An anchor's key is kept without the header of its SEQUENCE.
-        let spki = asn1::sequence(&anchor.subject_public_key_info);
+    for spki in store.keys(certificate.issuer()) {
         let Ok((_, key)) = SubjectPublicKeyInfo::from_der(&spki) else { continue };
         match signed_with(certificate, &key) {
             Some(true) => return unaccepted(certificate, &key, &this).map_or(Step::Anchor, untrusted),

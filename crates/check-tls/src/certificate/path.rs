@@ -45,6 +45,8 @@ impl Interval {
 /// A chain, made ready to be judged.
 pub(crate) struct Chain<'c> {
     pub(crate) links: Vec<Link<'c>>,
+    /// Positions from the leaf upwards as far as each leads; see [`ways`].
+    ways: Vec<Vec<usize>>,
 }
 
 /// One certificate of a chain.
@@ -70,7 +72,9 @@ impl<'c> Chain<'c> {
             let subject = x509.as_ref().map(|x509| text::name(x509.subject())).unwrap_or_default();
             Link { served, x509, subject, undated: CertificateDer::from(undated(served)) }
         };
-        Self { links: chain.iter().take(MOST_CERTIFICATES).map(link).collect() }
+        let links: Vec<Link<'c>> = chain.iter().take(MOST_CERTIFICATES).map(link).collect();
+        let ways = ways(&links);
+        Self { links, ways }
     }
 
     /// The path that is valid longest, or which link is broken.
@@ -92,7 +96,7 @@ impl<'c> Chain<'c> {
         best.ok_or_else(|| broken::why(&self.links, store, &error))
     }
 
-    /// All paths that hold, as far as webpki's own bounds on work let it look, and its error where there is none.
+    /// All paths that hold, and the error of the first way that leads nowhere.
     fn paths(&self, store: &Store) -> (Vec<Found>, webpki::Error) {
         let originals: Vec<Original<'_>> = self.links.iter().filter_map(Original::of).collect();
         let algorithms: Vec<AsServed<'_>> = webpki::ALL_VERIFICATION_ALGS
@@ -101,50 +105,44 @@ impl<'c> Chain<'c> {
             .collect();
         let algorithms: Vec<&dyn SignatureVerificationAlgorithm> =
             algorithms.iter().map(|algorithm| algorithm as &dyn SignatureVerificationAlgorithm).collect();
-        let undated: Vec<CertificateDer<'_>> = self.reached().into_iter().map(|link| link.undated.clone()).collect();
-        let (Some(leaf), Some(others)) = (undated.first(), undated.get(1..)) else {
-            return (vec![], webpki::Error::UnknownIssuer);
-        };
-        let leaf = match EndEntityCert::try_from(leaf) {
-            Ok(leaf) => leaf,
-            Err(e) => return (vec![], e),
-        };
         let found = RefCell::new(Vec::new());
         // Every path is noted and turned down, so that the search goes on.
         let note = |path: &webpki::VerifiedPath<'_>| {
             found.borrow_mut().extend(self.found(path, store));
             Err(webpki::Error::UnknownIssuer)
         };
-        let outcome = leaf.verify_for_usage(
-            &algorithms,
-            &store.anchors,
-            others,
-            UnixTime::since_unix_epoch(Duration::from_secs(WITHIN)),
-            KeyUsage::server_auth(),
-            None,
-            Some(&note),
-        );
-        let error = outcome.err().unwrap_or(webpki::Error::UnknownIssuer);
-        (found.into_inner(), error)
+        let mut errors = Vec::new();
+        for way in self.leading_to(store) {
+            let way: Vec<CertificateDer<'_>> =
+                way.iter().filter_map(|at| self.links.get(*at)).map(|link| link.undated.clone()).collect();
+            let Some((leaf, others)) = way.split_first() else { continue };
+            let time = UnixTime::since_unix_epoch(Duration::from_secs(WITHIN));
+            let outcome = EndEntityCert::try_from(leaf).and_then(|leaf| {
+                let usage = KeyUsage::server_auth();
+                leaf.verify_for_usage(&algorithms, &store.anchors, others, time, usage, None, Some(&note)).map(drop)
+            });
+            errors.extend(outcome.err());
+        }
+        // The first way is the one that is walked when words are sought for what is wrong.
+        (found.into_inner(), errors.into_iter().next().unwrap_or(webpki::Error::UnknownIssuer))
     }
 
-    /// The leaf, and every certificate on a way up from it by name and signature. Webpki looks at signatures only once a
-    /// way has come to an anchor; among a few dozen certificates of one name that takes it many seconds.
-    fn reached(&self) -> Vec<&Link<'c>> {
-        let mut reached: Vec<&Link<'c>> = self.links.first().into_iter().collect();
-        let mut next = 0;
-        while let Some(child) = reached.get(next).and_then(|link| link.x509.as_ref().ok()) {
-            for link in &self.links {
-                if let Ok(parent) = &link.x509
-                    && reached.iter().all(|known| known.served != link.served)
-                    && issued(parent, child) == Some(true)
+    /// The parts of the ways that end with a certificate which the store's anchors signed.
+    fn leading_to(&self, store: &Store) -> Vec<&[usize]> {
+        let signed: Vec<bool> =
+            self.links.iter().map(|link| link.x509.as_ref().is_ok_and(|x509| store.signed(x509))).collect();
+        let mut leading: Vec<&[usize]> = Vec::new();
+        for way in &self.ways {
+            for (index, at) in way.iter().enumerate() {
+                if signed.get(*at) == Some(&true)
+                    && let Some(part) = way.get(..=index)
+                    && !leading.contains(&part)
                 {
-                    reached.push(link);
+                    leading.push(part);
                 }
             }
-            next += 1;
         }
-        reached
+        leading
     }
 
     fn found(&self, path: &webpki::VerifiedPath<'_>, store: &Store) -> Option<Found> {
@@ -172,6 +170,46 @@ impl<'c> Chain<'c> {
         subjects.push(anchor.subject.clone());
         Some(Found { valid, subjects })
     }
+}
+
+/// Most ways up that are looked at, and most certificates on one: one more than webpki takes.
+const MOST_WAYS: usize = 16;
+const MOST_STEPS: usize = 8;
+
+/// The ways from the leaf upwards by name and signature, each as far as it leads.
+///
+/// Webpki is given each by itself. On its own it tries every order of certificates that fit by name, and looks at
+/// signatures only once it has come to an anchor; a server could keep it busy for minutes.
+fn ways(links: &[Link<'_>]) -> Vec<Vec<usize>> {
+    let parents: Vec<Vec<usize>> = links.iter().map(|child| parents(links, child)).collect();
+    let mut ways = Vec::new();
+    let mut open = if links.is_empty() { vec![] } else { vec![vec![0]] };
+    while ways.len() < MOST_WAYS
+        && let Some(way) = open.pop()
+    {
+        let above = way.last().filter(|_| way.len() < MOST_STEPS).and_then(|at| parents.get(*at));
+        let longer: Vec<Vec<usize>> = above
+            .into_iter()
+            .flatten()
+            .filter(|parent| !way.contains(parent))
+            .map(|parent| [way.as_slice(), &[*parent]].concat())
+            .collect();
+        if longer.is_empty() {
+            ways.push(way);
+        } else {
+            open.extend(longer.into_iter().rev());
+        }
+    }
+    ways
+}
+
+/// Positions of the certificates that issued this one, itself left out.
+fn parents(links: &[Link<'_>], child: &Link<'_>) -> Vec<usize> {
+    let Ok(certificate) = &child.x509 else { return vec![] };
+    let is_parent = |link: &Link<'_>| {
+        link.served != child.served && link.x509.as_ref().is_ok_and(|x509| issued(x509, certificate) == Some(true))
+    };
+    links.iter().enumerate().filter(|(_, link)| is_parent(link)).map(|(at, _)| at).collect()
 }
 
 /// Seconds after the epoch of an instant between the far times.

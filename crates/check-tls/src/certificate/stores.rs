@@ -5,11 +5,12 @@ use std::sync::{Arc, OnceLock};
 use model::Digest;
 use rustls_pki_types::pem::PemObject as _;
 use rustls_pki_types::{CertificateDer, TrustAnchor};
+use x509_parser::certificate::X509Certificate;
 use x509_parser::prelude::FromDer as _;
-use x509_parser::x509::X509Name;
+use x509_parser::x509::{SubjectPublicKeyInfo, X509Name};
 
 use super::path::{self, Interval};
-use super::{parse, text};
+use super::{asn1, parse, signed_with, text};
 use crate::facts::{StoreOutcome, StoreVerdict};
 
 /// The trust stores that chains are judged against.
@@ -112,17 +113,22 @@ impl Store {
         Self { name: name.to_owned(), digest, unread, anchors, known }
     }
 
-    /// Positions of the anchors of that name, given as DER.
-    pub(crate) fn named(&self, name: &[u8]) -> impl Iterator<Item = usize> {
-        let contents = contents(name).unwrap_or_default().to_vec();
-        let found: Vec<usize> = self
-            .anchors
+    /// The keys of the anchors of that name, each a SubjectPublicKeyInfo.
+    pub(crate) fn keys(&self, name: &X509Name<'_>) -> Vec<Vec<u8>> {
+        // Names and keys of anchors are kept without the headers of their SEQUENCEs.
+        let contents = asn1::split(name.as_raw()).map(|(_, contents, _)| contents);
+        self.anchors
             .iter()
-            .enumerate()
-            .filter(|(_, anchor)| anchor.subject.as_ref() == contents.as_slice())
-            .map(|(index, _)| index)
-            .collect();
-        found.into_iter()
+            .filter(|anchor| Some(anchor.subject.as_ref()) == contents)
+            .map(|anchor| asn1::sequence(&anchor.subject_public_key_info))
+            .collect()
+    }
+
+    /// Whether an anchor signed the certificate, by name and signature.
+    pub(crate) fn signed(&self, certificate: &X509Certificate<'_>) -> bool {
+        self.keys(certificate.issuer()).iter().any(|spki| {
+            SubjectPublicKeyInfo::from_der(spki).is_ok_and(|(_, key)| signed_with(certificate, &key) == Some(true))
+        })
     }
 }
 
@@ -175,10 +181,6 @@ fn of_certificate(der: &[u8]) -> Option<(TrustAnchor<'static>, Known)> {
 
 /// The name of an anchor, which is kept without the header of its SEQUENCE.
 fn subject_of(anchor: &TrustAnchor<'_>) -> String {
-    let der = super::asn1::sequence(&anchor.subject);
+    let der = asn1::sequence(&anchor.subject);
     X509Name::from_der(&der).map(|(_, name)| text::name(&name)).unwrap_or_default()
-}
-
-fn contents(der: &[u8]) -> Option<&[u8]> {
-    super::asn1::split(der).map(|(_, contents, _)| contents)
 }

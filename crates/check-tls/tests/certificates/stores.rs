@@ -279,8 +279,11 @@ fn the_system_store_is_what_the_environment_says() -> Result {
 
 #[test]
 fn many_authorities_of_one_name_take_little_time() -> Result {
+    // Extensions that are of no use but to be read again and again.
     let mut params = authority_params("N")?;
-    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    for n in 0..200 {
+        params.custom_extensions.push(CustomExtension::from_oid_content(&[1, 2, 3, n], vec![5, 0]));
+    }
     let mut certificates: Vec<Made> = Vec::new();
     for _ in 0..31 {
         let made = Made::new(params.clone(), KeyPair::generate()?, certificates.last())?;
@@ -289,10 +292,11 @@ fn many_authorities_of_one_name_take_little_time() -> Result {
     let leaf = leaf(certificates.last().ok_or("none")?)?;
     let served: Vec<Vec<u8>> = std::iter::once(&leaf).chain(&certificates).map(|made| made.der.clone()).collect();
     let began = Instant::now();
-    let verdict = judged(&[&certificates[0]], &served)?;
     // The path exists, but is longer than webpki looks.
+    let verdict = judged(&[&certificates[0]], &served)?;
     assert_eq!(verdict.outcome, StoreOutcome::NotProven, "{verdict:?}");
-    assert!(began.elapsed() < Duration::from_secs(5), "{:?}", began.elapsed());
+    untrusted(&judged(&[&leaf_of_another()?], &served)?, "certificate 1 (CN=N) is self-signed and not in the store");
+    assert!(began.elapsed() < Duration::from_secs(2), "{:?}", began.elapsed());
     Ok(())
 }
 
