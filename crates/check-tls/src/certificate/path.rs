@@ -146,28 +146,21 @@ impl<'c> Chain<'c> {
     }
 
     fn found(&self, path: &webpki::VerifiedPath<'_>, store: &Store) -> Option<Found> {
-        let mut valid = None;
-        let mut subjects = Vec::new();
-        let mut first = true;
-        let mut meet = |interval: Interval| {
-            valid = if first { Some(interval) } else { valid.and_then(|valid: Interval| valid.and(interval)) };
-            first = false;
-        };
+        let (mut intervals, mut subjects) = (Vec::new(), Vec::new());
         let leaf = self.links.first()?;
         let others = path
             .intermediate_certificates()
             .map(|certificate| self.links.iter().find(|link| link.undated == certificate.der()));
         for link in std::iter::once(Some(leaf)).chain(others) {
             let link = link?;
-            meet(Interval::of(link.x509.as_ref().ok()?.validity()));
+            intervals.push(Interval::of(link.x509.as_ref().ok()?.validity()));
             subjects.push(link.subject.clone());
         }
         let anchor = store.anchors.iter().position(|anchor| std::ptr::eq(anchor, path.anchor()))?;
         let anchor = store.known.get(anchor)?;
-        if let Some(interval) = anchor.valid {
-            meet(interval);
-        }
+        intervals.extend(anchor.valid);
         subjects.push(anchor.subject.clone());
+        let valid = intervals.into_iter().map(Some).reduce(|valid, next| valid?.and(next?)).flatten();
         Some(Found { valid, subjects })
     }
 }
