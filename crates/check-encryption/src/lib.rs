@@ -4,10 +4,12 @@
 //! root: what could not be read is said, with the reason. All facts rest on the word of this machine alone.
 
 pub mod facts;
+mod host;
 mod listeners;
 mod mounts;
 mod proc;
 mod root;
+mod sshd;
 #[cfg(test)]
 mod testing;
 mod virtual_machine;
@@ -22,5 +24,10 @@ pub const SORT: &str = "host";
 /// Every probe of this crate.
 #[must_use]
 pub fn probes() -> Vec<Arc<dyn Probe>> {
-    vec![Arc::new(listeners::Listeners::default()), Arc::new(mounts::Mounts::default())]
+    vec![
+        Arc::new(host::Host::default()),
+        Arc::new(listeners::Listeners::default()),
+        Arc::new(mounts::Mounts::default()),
+        Arc::new(sshd::Sshd::default()),
+    ]
 }

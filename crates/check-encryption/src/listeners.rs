@@ -3,7 +3,7 @@
 mod owners;
 mod table;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use model::{Facts, Failure, FailureClass, Kind, Level, Target};
@@ -109,6 +109,19 @@ impl Listeners {
     }
 }
 
+/// Names of the TCP sockets on which one process listens; empty where they can't be read.
+pub(crate) async fn of_process(cx: &Cx, root: &Root, pid: u32) -> Vec<String> {
+    let inodes = owners::inodes(cx, root, pid).await;
+    let mut names = BTreeSet::new();
+    for table in ["tcp", "tcp6"] {
+        let text = root.text(cx, format!("/proc/net/{table}"), MOST_TABLE).await.unwrap_or_default();
+        let (rows, _) = parse(&text);
+        let its = rows.into_iter().filter(|row| row.waits(Protocol::Tcp) && inodes.contains(&row.inode));
+        names.extend(its.map(|row| format!("tcp:{}", row.local)));
+    }
+    names.into_iter().collect()
+}
+
 /// Several sockets may share an address (`SO_REUSEPORT`); they are one thing to everyone else.
 fn group(rows: Vec<(Protocol, Row)>) -> BTreeMap<(Protocol, SocketAddr), Vec<Row>> {
     let mut groups: BTreeMap<_, Vec<Row>> = BTreeMap::new();
@@ -166,7 +179,7 @@ fn reach(local: SocketAddr) -> Option<SocketAddr> {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used, reason = "a test that can't go on should stop")]
+    #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test that can't go on should stop")]
 
     use super::*;
     use crate::testing::{Machine, observe};

@@ -28,6 +28,11 @@ pub(crate) async fn exe(cx: &Cx, root: &Root, pid: u32) -> Option<(String, bool)
     })
 }
 
+/// Effective user number: the second of `Uid` in /proc/PID/status.
+pub(crate) fn effective_uid(status: &str) -> Option<u32> {
+    status.lines().find_map(|line| line.strip_prefix("Uid:"))?.split_whitespace().nth(1)?.parse().ok()
+}
+
 /// When the kernel started: `btime` of /proc/stat, in seconds since the epoch.
 pub(crate) fn boot_time(stat: &str) -> Option<Timestamp> {
     let seconds = stat.lines().find_map(|line| line.strip_prefix("btime "))?.trim().parse().ok()?;
@@ -64,6 +69,7 @@ mod tests {
         #[test]
         fn any_text_is_borne(text in "\\PC{0,200}", ticks: u64) {
             boot_time(&text);
+            effective_uid(&text);
             start_time(&text, Timestamp::UNIX_EPOCH);
             start_time(&format!("1 (a) S 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 {ticks} 1"), Timestamp::MAX);
         }

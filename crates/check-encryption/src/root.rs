@@ -1,9 +1,15 @@
 //! The file system as a probe sees it: this machine's, or a folder that stands for one in tests.
 
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
 use model::FailureClass;
-use probe::{Cx, FileError};
+use probe::{Cx, FileError, Metadata};
+
+/// Symbolic links followed in a row, as the kernel does (path_resolution(7)).
+const MOST_LINKS: usize = 40;
+
+/// Where programs are.
+pub(crate) const FOLDERS: [&str; 6] = ["/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin"];
 
 /// The top of the file system that is looked at.
 #[derive(Clone, Debug)]
@@ -28,6 +34,32 @@ impl Root {
         self.0.join(absolute.strip_prefix("/").unwrap_or(absolute))
     }
 
+    /// Where a program is, in the folders of the system; the caller's PATH is not trusted.
+    pub(crate) fn program(&self, cx: &Cx, name: &str) -> Option<String> {
+        let paths = FOLDERS.iter().map(|folder| self.path(folder).join(name).display().to_string());
+        paths.into_iter().find(|path| cx.which(path).is_some())
+    }
+
+    /// Follows symbolic links: the file in the end, and the links on the way to it, the first one first. Links among
+    /// the folders on the way are left to the kernel.
+    pub(crate) async fn resolve(&self, cx: &Cx, path: &str) -> Result<(String, Metadata, Vec<String>), FileError> {
+        let mut at = path.to_owned();
+        let mut links = Vec::new();
+        loop {
+            let found = cx.metadata(self.path(&at)).await?;
+            if !found.is_symlink {
+                return Ok((at, found, links));
+            }
+            if links.len() >= MOST_LINKS {
+                let message = format!("more than {MOST_LINKS} symbolic links in a row");
+                return Err(FileError { path: path.to_owned(), class: FailureClass::Unreadable, message });
+            }
+            let to = cx.read_link(self.path(&at)).await?;
+            let next = join(&at, &to);
+            links.push(std::mem::replace(&mut at, next));
+        }
+    }
+
     /// A file as text; bytes that are no UTF-8 are replaced.
     pub(crate) async fn text(&self, cx: &Cx, path: impl AsRef<Path>, most: usize) -> Result<String, FileError> {
         let bytes = cx.read_file(self.path(path), most).await?;
@@ -41,6 +73,23 @@ impl Root {
     }
 }
 
+/// Where a link at `at` leads: its folder joined with `to`, with `.` and `..` taken out.
+fn join(at: &str, to: &str) -> String {
+    let mut path = PathBuf::from(at);
+    path.pop();
+    for part in Path::new(to).components() {
+        match part {
+            Component::RootDir => path = PathBuf::from("/"),
+            Component::ParentDir => {
+                path.pop();
+            }
+            Component::Normal(name) => path.push(name),
+            Component::CurDir | Component::Prefix(_) => {}
+        }
+    }
+    path.display().to_string()
+}
+
 /// Whether nothing is there, as opposed to something that can't be looked at.
 pub(crate) fn is_missing(error: &FileError) -> bool {
     error.class == FailureClass::Missing
@@ -51,5 +100,17 @@ pub(crate) fn why(error: &FileError) -> String {
     match error.class {
         FailureClass::Permission => format!("{error}; run as root to see it"),
         _ => error.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::join;
+
+    #[test]
+    fn links_are_joined() {
+        assert_eq!(join("/etc/live/a/key.pem", "../../archive/a/key1.pem"), "/etc/archive/a/key1.pem");
+        assert_eq!(join("/a", "/b/./c"), "/b/c");
+        assert_eq!(join("/a/b", "../../../c"), "/c");
     }
 }

@@ -1,6 +1,6 @@
 //! A folder that stands for a machine, and a way to run one probe on it.
 
-#![allow(clippy::unwrap_used, reason = "a test that can't go on should stop")]
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test that can't go on should stop")]
 
 use std::collections::BTreeMap;
 use std::fs;

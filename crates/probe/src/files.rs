@@ -33,6 +33,10 @@ pub struct Metadata {
     pub gid: u32,
     /// Bytes.
     pub size: u64,
+    /// When the content last changed, in seconds since the epoch; anyone who may write the file can set it.
+    pub modified: i64,
+    /// When the content, the name or the permissions last changed, by the kernel's own clock, likewise.
+    pub changed: i64,
     /// A regular file.
     pub is_file: bool,
     /// A folder.
@@ -120,6 +124,8 @@ impl Cx {
             uid: found.uid(),
             gid: found.gid(),
             size: found.len(),
+            modified: found.mtime(),
+            changed: found.ctime(),
             is_file: found.is_file(),
             is_dir: found.is_dir(),
             is_symlink: found.is_symlink(),

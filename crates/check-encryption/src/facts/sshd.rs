@@ -15,7 +15,8 @@ pub enum PermitRootLogin {
     Yes,
     /// Never.
     No,
-    /// By keys, never by password; older releases print `without-password`.
+    /// By keys, never by password; printed as `without-password` too.
+    #[serde(alias = "without-password")]
     ProhibitPassword,
     /// By keys that carry a command, for that command alone.
     ForcedCommandsOnly,
@@ -25,7 +26,8 @@ pub enum PermitRootLogin {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum TcpForwarding {
-    /// Both ways; older releases print `all`.
+    /// Both ways; printed as `all` too.
+    #[serde(alias = "all")]
     Yes,
     /// None.
     No,
@@ -120,8 +122,9 @@ pub struct ConfigFile {
     pub outcome: Outcome,
     /// Why it is not proven.
     pub why: Option<String>,
-    /// When its content last changed, RFC 3339 in UTC; null where not shown.
-    pub modified: Option<String>,
+    /// When its content, name or permissions last changed by the kernel's clock (ctime), RFC 3339 in UTC; null where not
+    /// shown.
+    pub changed: Option<String>,
 }
 
 /// A running SSH server.
@@ -133,6 +136,11 @@ pub struct RunningSshd {
     pub outcome: Outcome,
     /// Process number.
     pub pid: u32,
+    /// Effective user number; null where not shown.
+    pub uid: Option<u32>,
+    /// It sees the same file system as this program, and so the same configuration (not one in a container); null where
+    /// not shown.
+    pub same_namespace: Option<bool>,
     /// Path of its program; null where that can't be read.
     pub exe: Option<String>,
     /// The program file was replaced or removed after the process began (an update without a restart); null where that
@@ -217,6 +225,7 @@ pub struct SshdFacts {
     pub config_files: Vec<ConfigFile>,
     /// `Match` blocks in them; null where a file could not be read.
     pub match_blocks: Option<Vec<MatchBlock>>,
-    /// SSH servers that run.
+    /// SSH servers that run. One that systemd starts for each connection (`ssh.socket`) is not among them, and without
+    /// root only the one named in /run/sshd.pid is.
     pub running: Vec<RunningSshd>,
 }

@@ -70,6 +70,16 @@ impl Owners {
     }
 }
 
+/// The sockets that one process holds; empty where they can't be read.
+pub(super) async fn inodes(cx: &Cx, root: &Root, pid: u32) -> HashSet<u64> {
+    let folder = root.path(format!("/proc/{pid}/fd"));
+    let mut inodes = HashSet::new();
+    for name in cx.list_dir(&folder, MOST_OF_ONE).await.unwrap_or_default().names {
+        inodes.extend(cx.read_link(folder.join(name)).await.ok().as_deref().and_then(socket));
+    }
+    inodes
+}
+
 /// The inode in `socket:[18834]`.
 fn socket(link: &str) -> Option<u64> {
     link.strip_prefix("socket:[")?.strip_suffix(']')?.parse().ok()

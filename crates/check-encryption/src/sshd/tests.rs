@@ -1,0 +1,124 @@
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test that can't go on should stop")]
+
+use std::process::Stdio;
+
+use serde_json::json;
+
+use super::*;
+use crate::testing::{Machine, observe};
+
+fn machine() -> Machine {
+    let machine = Machine::new();
+    machine.link("/usr/sbin/sshd", concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/said"));
+    machine.file("/usr/sbin/sshd.said", include_str!("../../tests/fixtures/sshd-T"));
+    machine.file(CONFIG, "Include sshd_config.d/*.conf\nMatch User git\nPasswordAuthentication no\n");
+    machine.file("/etc/ssh/sshd_config.d/10-a.conf", "Match Address 192.0.2.0/24\nPermitRootLogin yes\n");
+    machine.file("/etc/ssh/sshd_config.d/README", "Match User nobody\n");
+    machine
+}
+
+/// A server that began at second 1,700,000,100 with these options.
+fn serve(machine: &Machine, options: &str) {
+    machine.file("/proc/stat", "btime 1700000000\n");
+    machine.file("/proc/812/cmdline", format!("sshd: /usr/sbin/sshd {options} [listener] 0 of 10-100 startups\0"));
+    machine.file("/proc/812/stat", "812 (sshd) S 1 812 812 0 -1 0 0 0 0 0 0 0 0 0 20 0 1 0 10000 0 0\n");
+    machine.file("/proc/812/status", "Uid:\t0\t0\t0\t0\n");
+    machine.link("/proc/812/exe", "/usr/sbin/sshd (deleted)");
+    machine.link("/proc/812/fd/3", "socket:[18834]");
+    machine.file("/proc/net/tcp", include_str!("../../tests/fixtures/proc-net-tcp"));
+    machine.link("/proc/900/exe", "/usr/sbin/sshd");
+    machine.file("/proc/900/cmdline", "sshd: root@pts/0\0");
+}
+
+#[tokio::test]
+async fn settings_and_match_blocks_are_told() {
+    let machine = machine();
+    let facts = observe(Sshd { root: machine.root() }).await.unwrap();
+    assert_eq!(facts["outcome"], "present");
+    assert_eq!(facts["permit_root_login"], "prohibit-password");
+    assert_eq!(facts["settings"]["maxauthtries"], json!(["6"]));
+    let names: Vec<_> = facts["match_blocks"].as_array().unwrap().iter().map(|b| b["name"].clone()).collect();
+    assert_eq!(names, ["/etc/ssh/sshd_config:2", "/etc/ssh/sshd_config.d/10-a.conf:1"]);
+    assert_eq!(facts["running"], json!([]));
+}
+
+#[tokio::test]
+async fn the_server_that_runs_is_told() {
+    let machine = machine();
+    serve(&machine, "-D -oPort=22");
+    let facts = observe(Sshd { root: machine.root() }).await.unwrap();
+    let servers = facts["running"].as_array().unwrap();
+    assert_eq!(servers.len(), 1);
+    assert_eq!(servers[0]["sockets"], json!(["tcp:0.0.0.0:22"]));
+    assert_eq!(servers[0]["started"], "2023-11-14T22:15:00Z");
+    assert_eq!((&servers[0]["config_newer"], &servers[0]["exe_deleted"]), (&json!(true), &json!(true)));
+    assert_eq!(facts["command"].as_array().unwrap()[1..], [json!("-T"), json!("-o"), json!("Port=22")]);
+}
+
+#[tokio::test]
+async fn options_that_can_not_be_told_apart_prove_nothing() {
+    let machine = machine();
+    serve(&machine, "-o Banner none");
+    let facts = observe(Sshd { root: machine.root() }).await.unwrap();
+    assert_eq!(facts["outcome"], "not_proven");
+    assert_eq!(facts["permit_root_login"], json!(null));
+}
+
+#[tokio::test]
+async fn a_server_that_does_not_tell_proves_nothing() {
+    let machine = machine();
+    machine.file("/usr/sbin/sshd.said", "sshd: no hostkeys available -- exiting.\n");
+    let facts = observe(Sshd { root: machine.root() }).await.unwrap();
+    assert_eq!(facts["outcome"], "not_proven");
+    assert!(facts["why"].as_str().unwrap().contains("sshd -T"));
+}
+
+#[tokio::test]
+async fn a_strange_include_hides_blocks() {
+    let machine = machine();
+    machine.file(CONFIG, "Include /etc/*/x.conf\n");
+    let facts = observe(Sshd { root: machine.root() }).await.unwrap();
+    assert_eq!(facts["match_blocks"], json!(null));
+    assert_eq!(facts["config_files"][0]["outcome"], "not_proven");
+}
+
+#[tokio::test]
+async fn no_server_is_an_answer() {
+    let machine = Machine::new();
+    let facts = observe(Sshd { root: machine.root() }).await.unwrap();
+    assert_eq!((&facts["outcome"], &facts["installed"]), (&json!("absent"), &json!(false)));
+    assert!(facts["looked_for"].as_array().unwrap().contains(&json!("/usr/sbin/sshd")));
+    serve(&machine, "-D");
+    let facts = observe(Sshd { root: machine.root() }).await.unwrap();
+    assert_eq!(facts["outcome"], "not_proven");
+}
+
+/// A real server, with a configuration of its own, where this machine has one and lets us start it.
+#[tokio::test]
+async fn a_real_server_tells_what_it_was_given() {
+    let Some(program) = FOLDERS.iter().map(|f| format!("{f}/sshd")).find(|p| std::path::Path::new(p).is_file()) else {
+        return;
+    };
+    let folder = tempfile::TempDir::new().unwrap();
+    let key = folder.path().join("key");
+    let made = std::process::Command::new("ssh-keygen")
+        .args(["-q", "-t", "ed25519", "-N", "", "-f"])
+        .arg(&key)
+        .stdin(Stdio::null())
+        .status();
+    if !made.is_ok_and(|status| status.success()) {
+        return;
+    }
+    let config = folder.path().join("config");
+    std::fs::write(&config, format!("HostKey {}\nPermitRootLogin no\nMaxAuthTries 3\n", key.display())).unwrap();
+    let words = [program, "-T".into(), "-f".into(), config.display().to_string()];
+    let output = std::process::Command::new(&words[0]).args(&words[1..]).output().unwrap();
+    if output.stdout.is_empty() {
+        return;
+    }
+    let facts = settings::facts(settings::parse(&String::from_utf8_lossy(&output.stdout)));
+    assert_eq!(facts.permit_root_login, Some(crate::facts::PermitRootLogin::No));
+    assert_eq!(facts.max_auth_tries, Some(3));
+    assert_eq!(facts.host_keys, Some(vec![key.display().to_string()]));
+    assert!(facts.ciphers.is_some_and(|list| !list.is_empty()));
+}
