@@ -27,6 +27,9 @@ pub(crate) struct Rule<'p> {
     pub(crate) cover: Result<Vec<String>, String>,
 }
 
+/// Finds the exchanges behind an item of a list, by its position, or behind the list itself.
+pub(crate) type Cite<'a> = dyn Fn(&Found<'_>, usize, Option<&Fact>) -> Vec<Citation> + 'a;
+
 /// What a rule is judged over.
 pub(crate) struct Subject<'a> {
     /// The facts, or in scope `service` the object that holds `all`.
@@ -36,7 +39,7 @@ pub(crate) struct Subject<'a> {
     /// What each path of the rule leads to.
     pub(crate) walks: Vec<&'a [Found<'a>]>,
     /// Where the exchanges of the things in a list are kept.
-    pub(crate) cite: &'a dyn Fn(&Found<'_>, usize, Option<&Fact>) -> Vec<Citation>,
+    pub(crate) cite: &'a Cite<'a>,
     pub(crate) as_of: Timestamp,
 }
 

@@ -92,7 +92,9 @@ fn position(items: &[Value], step: &Step) -> Option<usize> {
         Step::Index(i) => Some(*i).filter(|i| *i < items.len()),
         Step::Where(key, wanted) => items.iter().position(|item| match item.get(key) {
             Some(Value::String(text)) => text == wanted,
-            Some(other) => other.to_string() == *wanted,
+            Some(Value::Number(number)) => *wanted == number.to_string(),
+            Some(Value::Bool(truth)) => *wanted == truth.to_string(),
+            Some(_) => false,
             None => false,
         }),
         Step::Key(_) | Step::End => None,

@@ -254,9 +254,10 @@ impl<'p> Judge<'p> {
         let mut used: Vec<&Piece> = Vec::new();
         for piece in &pieces {
             let usable = usable(needs, piece.level, piece.collected, self.as_of);
-            match piece.entry.as_ref().map_err(Clone::clone).and_then(|_| usable) {
-                Ok(()) => used.push(piece),
-                Err(why) => unproven.push(format!("{}: {why}", piece.target)),
+            match (&piece.entry, usable) {
+                (Ok(_), Ok(())) => used.push(piece),
+                (Err(why), _) => unproven.push(format!("{}: {why}", piece.target)),
+                (_, Err(why)) => unproven.push(format!("{}: {why}", piece.target)),
             }
         }
         let all = Fact::list(used.iter().filter_map(|p| p.entry.as_ref().ok().cloned()));

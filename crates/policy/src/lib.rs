@@ -4,6 +4,9 @@
 //! or the environment: the caller hands over a map from path to bytes ([`Sources`]), the JSON Schemas of the facts
 //! ([`Kinds`]) and the instant of judgement. The same input gives the same bytes.
 
+#![warn(clippy::disallowed_methods, clippy::disallowed_types)]
+
+mod cases;
 mod check;
 mod control;
 mod decide;

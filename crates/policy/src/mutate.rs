@@ -161,10 +161,9 @@ fn visit(node: &IdedExpr, truth: bool, source: &[char], info: &SourceInfo, chang
             }
             return;
         }
+        Ast::Ident(name) if name.starts_with('@') => {}
         Ast::Select(_) | Ast::Ident(_) if truth => {
-            if !matches!(&node.expr, Ast::Ident(name) if name.starts_with('@')) {
-                changes.push((node.id, format!("`{}`: negated", text()), Change::Negate));
-            }
+            changes.push((node.id, format!("`{}`: negated", text()), Change::Negate));
         }
         Ast::Literal(literal) => {
             if let Some((new, words)) = other_literal(literal) {

@@ -3,28 +3,18 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
-use model::{
-    Ask, Digest, Evidence, Facts, Failure, FailureClass, Finding, Provenance, Subject, Target, Timestamp, Verdict,
-};
+use model::{Timestamp, Verdict};
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::control::{Control, Params, Scope, seconds};
+use crate::cases::{Case, SuiteReader};
+use crate::control::{Control, Params, Scope};
 use crate::diagnostic::{Diagnostic, Diagnostics, Place};
-use crate::edit::Pointer;
-use crate::judge::Judge;
 use crate::library::{Library, is_in};
 use crate::mutate::mutants;
-use crate::policy::Policy;
 use crate::profile::override_params;
-use crate::read;
-use crate::schema::{Schema, check};
-use crate::waiver::Waivers;
-use crate::yaml::{Data, Fields, File, Node};
+use crate::yaml::File;
 use crate::{Kinds, Sources};
-
-/// The instant of judgement where a case names none.
-const AS_OF: &str = "2026-11-24T00:00:00Z";
 
 /// A mutant that no case noticed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -89,22 +79,12 @@ impl fmt::Display for TestReport {
 }
 
 /// The tests of one control.
-struct Suite<'l> {
-    control: &'l Control,
-    params: Params,
-    cases: Vec<Case>,
-    excused: BTreeMap<String, (String, Place)>,
-    place: Place,
-}
-
-/// One piece of evidence and the verdict that must follow.
-struct Case {
-    name: String,
-    verdict: Verdict,
-    message: Option<String>,
-    as_of: Timestamp,
-    pieces: Vec<Evidence>,
-    place: Place,
+pub(crate) struct Suite<'l> {
+    pub(crate) control: &'l Control,
+    pub(crate) params: Params,
+    pub(crate) cases: Vec<Case>,
+    pub(crate) excused: BTreeMap<String, (String, Place)>,
+    pub(crate) place: Place,
 }
 
 /// Runs every `tests/*.yaml` of the sources.
@@ -141,219 +121,6 @@ pub fn run_tests(library: &Library, sources: &Sources, kinds: &Kinds) -> TestRep
     }
     report.problems = Diagnostics::new(problems);
     report
-}
-
-struct SuiteReader<'l> {
-    library: &'l Library,
-    sources: &'l Sources,
-    kinds: &'l Kinds,
-}
-
-impl<'l> SuiteReader<'l> {
-    fn suite(&self, file: &mut File<'_>, node: &Node) -> Option<Suite<'l>> {
-        let before = file.found.len();
-        let fields = file.fields(node, "a test", &["control", "params", "cases", "survivors"])?;
-        let id = file.required(&fields, "control", "the test")?;
-        let name = file.text_of(id, "control")?;
-        let Some(control) = self.library.control(name) else {
-            let help = self.library.nearest_control(name).map(|n| format!("did you mean '{n}'?"));
-            file.error("unknown-control", id.span.clone(), format!("there is no control '{name}'"), help);
-            return None;
-        };
-        let place = Place::of(file, &fields.start);
-        let params = fields.get("params").map_or(Some(Params::new()), |n| read::params(file, n, "params"))?;
-        let mut excused = BTreeMap::new();
-        for node in fields.get("survivors").and_then(|n| file.list_of(n, "survivors")).unwrap_or_default() {
-            let entry = file.fields(node, "a survivor", &["mutant", "reason"])?;
-            let mut text = |name: &str| {
-                let node = file.required(&entry, name, "the survivor")?;
-                file.text_of(node, name).map(str::to_owned)
-            };
-            let (mutant, reason) = (text("mutant")?, text("reason")?);
-            excused.insert(mutant, (reason, Place::of(file, &entry.start)));
-        }
-        let nodes = file.required(&fields, "cases", "the test").and_then(|n| file.list_of(n, "cases"))?;
-        let cases: Vec<Case> = nodes.iter().filter_map(|n| self.case(file, n, control)).collect();
-        let mut changed = control.clone();
-        override_params(&mut changed, &params, |_| &place, &mut file.found);
-        (file.found.len() == before).then_some(Suite { control, params, cases, excused, place })
-    }
-
-    fn case(&self, file: &mut File<'_>, node: &Node, control: &Control) -> Option<Case> {
-        const FIELDS: [&str; 12] = [
-            "name", "verdict", "message", "as_of", "facts", "base", "set", "remove", "failure", "age", "target", "all",
-        ];
-        let fields = file.fields(node, "a case", &FIELDS)?;
-        let name = file.required(&fields, "name", "the case").and_then(|n| file.text_of(n, "name"))?.to_owned();
-        let words = ["pass", "fail", "inconclusive", "not_applicable"];
-        let verdict = file.required(&fields, "verdict", "the case");
-        let verdict = verdict.and_then(|n| read::word(file, n, "verdict", &words))?;
-        let verdicts = [Verdict::Pass, Verdict::Fail, Verdict::Inconclusive, Verdict::NotApplicable];
-        let verdict = verdicts.into_iter().find(|v| v.as_str() == verdict)?;
-        let message = fields.get("message").and_then(|n| file.text_of(n, "message")).map(str::to_owned);
-        let as_of = match fields.get("as_of") {
-            None => AS_OF.parse().ok(),
-            Some(node) => {
-                let text = file.text_of(node, "as_of")?;
-                let instant = text.parse().ok();
-                if instant.is_none() {
-                    file.error("time", node.span.clone(), format!("'{text}' is no RFC 3339 time"), None);
-                }
-                instant
-            }
-        }?;
-        let needs = &control.written.evidence;
-        let pieces = if needs.scope == Scope::Service {
-            let nodes = file.required(&fields, "all", "the case").and_then(|n| file.list_of(n, "all"))?;
-            let pieces = nodes.iter().enumerate().map(|(i, node)| {
-                let known = ["kind", "facts", "base", "set", "remove", "failure", "age", "target"];
-                let fields = file.fields(node, "a piece of evidence", &known)?;
-                let kind = file.required(&fields, "kind", "the evidence")?;
-                let kind = read::kind(file, kind, self.kinds)?;
-                self.piece(file, &fields, &kind, as_of, &format!("target{i}"))
-            });
-            pieces.collect::<Option<Vec<_>>>()?
-        } else {
-            vec![self.piece(file, &fields, needs.kinds.first()?, as_of, "target")?]
-        };
-        Some(Case { name, verdict, message, as_of, pieces, place: Place::of(file, &fields.start) })
-    }
-
-    fn piece(
-        &self,
-        file: &mut File<'_>,
-        fields: &Fields<'_>,
-        kind: &str,
-        as_of: Timestamp,
-        name: &str,
-    ) -> Option<Evidence> {
-        let age = match fields.get("age") {
-            None => 0,
-            Some(node) => {
-                let text = file.text_of(node, "age")?;
-                let parsed = seconds(text.strip_prefix('-').unwrap_or(text));
-                if parsed.is_none() {
-                    file.error("time-span", node.span.clone(), format!("'{text}' is no time span"), None);
-                }
-                if text.starts_with('-') { -parsed? } else { parsed? }
-            }
-        };
-        let collected = Timestamp::from_second(as_of.as_second().saturating_sub(age)).ok()?;
-        let failure = match fields.get("failure") {
-            None => None,
-            Some(node) => Some(Failure::new(FailureClass::Timeout, file.text_of(node, "failure")?)),
-        };
-        let facts = if failure.is_some() { None } else { Some(self.facts(file, fields, kind)?) };
-        let target = target(file, fields.get("target"), name)?;
-        let level = self.kinds.get(kind)?.level;
-        Some(evidence(target, kind, level, collected, facts, failure))
-    }
-
-    fn facts(&self, file: &mut File<'_>, fields: &Fields<'_>, kind: &str) -> Option<Facts> {
-        let mut facts = match (fields.get("facts"), fields.get("base")) {
-            (Some(node), None) => node.to_json(),
-            (None, Some(node)) => {
-                let name = file.text_of(node, "base")?;
-                match fixture(self.sources, file.path, name) {
-                    Ok(facts) => facts,
-                    Err(message) => {
-                        file.error("fixture", node.span.clone(), message, None);
-                        return None;
-                    }
-                }
-            }
-            _ => {
-                let message = "evidence needs one of 'facts', 'base' and 'failure'".to_owned();
-                file.error("missing-field", fields.start.clone(), message, None);
-                return None;
-            }
-        };
-        let before = file.found.len();
-        for (key, node) in fields.get("set").and_then(|n| file.map_of(n, "set")).unwrap_or_default() {
-            let done = Pointer::parse(&key.name).and_then(|p| p.set(&mut facts, node.to_json()));
-            done.unwrap_or_else(|message| file.error("fact-path", key.span.clone(), message, None));
-        }
-        let schema = Schema::new(&self.kinds.get(kind)?.schema).resolve();
-        if let Err(message) = check(&schema, &facts, &mut String::new()) {
-            // The place of the fact is in the message; the fixture is another file.
-            file.error("fact-schema", fields.start.clone(), message, None);
-        }
-        for node in fields.get("remove").and_then(|n| file.list_of(n, "remove")).unwrap_or_default() {
-            let Some(text) = file.text_of(node, "remove") else { continue };
-            let done = Pointer::parse(text).and_then(|p| p.remove(&mut facts));
-            done.unwrap_or_else(|message| file.error("fact-path", node.span.clone(), message, None));
-        }
-        match facts {
-            Value::Object(facts) if file.found.len() == before => Some(facts),
-            _ => None,
-        }
-    }
-}
-
-/// The fixture of a test file, `fixtures/<name>.json` beside it.
-fn fixture(sources: &Sources, test: &str, name: &str) -> Result<Value, String> {
-    let folder = test.rsplit_once('/').map_or("", |(folder, _)| folder);
-    let path = format!("{folder}/fixtures/{name}.json");
-    let source = sources.get(&path).ok_or_else(|| format!("there is no fixture '{path}'"))?;
-    serde_json::from_slice(&source.bytes).map_err(|e| format!("fixture '{path}': {e}"))
-}
-
-fn target(file: &mut File<'_>, node: Option<&Node>, name: &str) -> Option<Target> {
-    let mut target = Target {
-        name: name.to_owned(),
-        of: name.to_owned(),
-        address: name.to_owned(),
-        labels: BTreeMap::new(),
-        discovered: false,
-        subject: Subject { sort: "test".to_owned(), spec: Value::Null },
-    };
-    if let Some(node) = node {
-        let fields = file.fields(node, "'target'", &["name", "of", "address", "labels", "discovered"])?;
-        for (key, place) in [("name", &mut target.name), ("of", &mut target.of), ("address", &mut target.address)] {
-            if let Some(node) = fields.get(key) {
-                *place = file.text_of(node, key)?.to_owned();
-            }
-        }
-        for (key, node) in fields.get("labels").and_then(|n| file.map_of(n, "labels")).unwrap_or_default() {
-            target.labels.insert(key.name.clone(), file.text_of(node, &key.name)?.to_owned());
-        }
-        target.discovered = fields.get("discovered").is_some_and(|n| n.data == Data::Bool(true));
-    }
-    Some(target)
-}
-
-fn evidence(
-    target: Target,
-    kind: &str,
-    level: model::Level,
-    collected: Timestamp,
-    facts: Option<Facts>,
-    failure: Option<Failure>,
-) -> Evidence {
-    let provenance = Provenance {
-        started: collected,
-        millis: 0,
-        sources: Vec::new(),
-        connections: 0,
-        bytes_sent: 0,
-        bytes_received: 0,
-        commands: Vec::new(),
-        files: Vec::new(),
-        attested_by_host_only: true,
-    };
-    Evidence {
-        format: Evidence::FORMAT.to_owned(),
-        target,
-        kind: kind.to_owned(),
-        level,
-        asked: Ask::All,
-        collected,
-        facts,
-        failure,
-        provenance,
-        exchanges: None,
-        notes: BTreeMap::new(),
-    }
 }
 
 impl Suite<'_> {
@@ -500,127 +267,4 @@ fn other(value: &Value) -> Value {
         Value::String(text) if text.parse::<Timestamp>().is_ok() => "2100-01-01T00:00:00Z".into(),
         _ => "(other)".into(),
     }
-}
-
-impl Case {
-    /// The finding of a control on this case's evidence.
-    fn judge(&self, control: &Control) -> Option<Finding> {
-        let policy = Policy::for_test(control.clone());
-        let policies = [policy];
-        let mut judge = Judge::new(&policies, self.as_of, "service");
-        for (i, piece) in self.pieces.iter().enumerate() {
-            judge.evidence(piece.clone(), Digest::of(&i.to_be_bytes()));
-        }
-        judge.finish(&[], &Waivers::default()).findings.into_iter().next()
-    }
-
-    /// What is not as the case says.
-    fn complaint(&self, control: &Control) -> Option<String> {
-        let Some(finding) = self.judge(control) else { return Some(format!("case '{}' gives no finding", self.name)) };
-        let reason = finding.reasons.first().map_or("", |r| r.message.as_str());
-        if finding.verdict != self.verdict {
-            let why = if reason.is_empty() { String::new() } else { format!(": {reason}") };
-            return Some(format!(
-                "case '{}' is {}, not {}{why}",
-                self.name,
-                finding.verdict.as_str(),
-                self.verdict.as_str()
-            ));
-        }
-        let wanted = self.message.as_ref()?;
-        (!reason.contains(wanted.as_str())).then(|| format!("case '{}' says \"{reason}\", not \"{wanted}\"", self.name))
-    }
-
-    /// A passing case with what the control reads emptied: all lists, and those alone that its paths end in.
-    fn emptied(&self, control: &Control) -> Vec<Self> {
-        if self.verdict != Verdict::Pass {
-            return Vec::new();
-        }
-        let compiled = &control.compiled;
-        let mut all: BTreeSet<&str> = compiled.usage.fields.iter().map(String::as_str).collect();
-        all.extend(compiled.over.iter().flat_map(|p| p.names()));
-        let last: BTreeSet<&str> = compiled.over.iter().filter_map(|p| p.names().last()).collect();
-        let variants = [(all, "every list that it reads is empty"), (last, "the lists that it looks at are empty")];
-        let variants = variants.into_iter().filter_map(|(lists, what)| {
-            let mut changed = false;
-            let pieces = self.pieces.iter().map(|piece| {
-                let mut piece = piece.clone();
-                for (_, value) in piece.facts.iter_mut().flatten() {
-                    changed |= empty(value, &lists);
-                }
-                if let Some(facts) = &mut piece.facts {
-                    changed |= empty_here(facts, &lists);
-                }
-                piece
-            });
-            let pieces = pieces.collect();
-            changed.then(|| Self {
-                name: format!("in case '{}' {what}", self.name),
-                verdict: Verdict::Inconclusive,
-                message: None,
-                as_of: self.as_of,
-                pieces,
-                place: self.place.clone(),
-            })
-        });
-        variants.collect()
-    }
-
-    /// The facts as one JSON value, as paths in findings see them.
-    fn root(&self, service: bool) -> Value {
-        let facts = |p: &Evidence| p.facts.clone().map_or(Value::Null, Value::Object);
-        if service {
-            let all: Vec<Value> = self.pieces.iter().map(|p| serde_json::json!({ "facts": facts(p) })).collect();
-            serde_json::json!({ "all": all })
-        } else {
-            self.pieces.first().map_or(Value::Null, facts)
-        }
-    }
-
-    /// The same case with other facts.
-    fn with_root(&self, mut root: Value, service: bool) -> Self {
-        let mut pieces = self.pieces.clone();
-        for (i, piece) in pieces.iter_mut().enumerate() {
-            let facts =
-                if service { root.pointer_mut(&format!("/all/{i}/facts")).map(Value::take) } else { Some(root.take()) };
-            piece.facts = facts.and_then(|f| if let Value::Object(f) = f { Some(f) } else { None });
-        }
-        let Self { name, verdict, message, as_of, place, .. } = self;
-        Self {
-            name: name.clone(),
-            verdict: *verdict,
-            message: message.clone(),
-            as_of: *as_of,
-            pieces,
-            place: place.clone(),
-        }
-    }
-}
-
-/// Empties the lists of those names below a value, and says that nothing was asked for.
-fn empty(value: &mut Value, lists: &BTreeSet<&str>) -> bool {
-    match value {
-        Value::Array(items) => items.iter_mut().fold(false, |changed, item| empty(item, lists) | changed),
-        Value::Object(entries) => {
-            let below = entries.iter_mut().fold(false, |changed, (_, v)| empty(v, lists) | changed);
-            empty_here(entries, lists) | below
-        }
-        _ => false,
-    }
-}
-
-fn empty_here(entries: &mut Facts, lists: &BTreeSet<&str>) -> bool {
-    let mut changed = false;
-    for (key, value) in entries.iter_mut() {
-        if let (true, Value::Array(items)) = (lists.contains(key.as_str()) && key != "asked", value) {
-            changed |= !items.is_empty();
-            items.clear();
-        }
-    }
-    let holds = entries.iter().any(|(k, v)| lists.contains(k.as_str()) && k != "asked" && v.is_array());
-    if let (true, Some(asked)) = (holds, entries.get_mut("asked")) {
-        changed |= *asked != Value::Array(Vec::new());
-        *asked = Value::Array(Vec::new());
-    }
-    changed
 }

@@ -8,10 +8,10 @@ use model::{Ask, Digest, Evidence, Failure, FailureClass, Finding, Level, Proven
 use policy::{Judge, Judged, KindInfo, Kinds, Library, Policy, SourceFile, Sources, Waivers};
 use serde_json::{Value, json};
 
-pub const NOW: &str = "2026-11-24T00:00:00Z";
+pub(crate) const NOW: &str = "2026-11-24T00:00:00Z";
 
 /// `tls`: versions with suites; `key`: one scalar fact.
-pub fn kinds() -> Kinds {
+pub(crate) fn kinds() -> Kinds {
     let outcome = json!({ "oneOf": [
         { "type": "string", "enum": ["accepted", "refused"] }, { "type": "string", "const": "not_proven", "description": "…" }] });
     let tls = json!({
@@ -47,13 +47,13 @@ pub fn kinds() -> Kinds {
     ])
 }
 
-pub fn sources(files: &[(&str, &str)]) -> Sources {
+pub(crate) fn sources(files: &[(&str, &str)]) -> Sources {
     let file = |text: &str| SourceFile { bytes: text.as_bytes().to_vec().into(), shipped: false };
     files.iter().map(|(path, text)| ((*path).to_owned(), file(text))).collect()
 }
 
 /// A control of the fields given, the others filled in.
-pub fn control(fields: &str) -> String {
+pub(crate) fn control(fields: &str) -> String {
     let mut text = String::from("controls:\n- id: TEST\n  title: t\n  severity: high\n  rationale: r\n");
     for (field, value) in [
         ("evidence", "{ kind: tls, max_age: 24h }"),
@@ -69,19 +69,19 @@ pub fn control(fields: &str) -> String {
     text
 }
 
-pub fn policies(control: &str) -> Vec<Policy> {
+pub(crate) fn policies(control: &str) -> Vec<Policy> {
     let profile = "profile: p\nversion: '1'\ntitle: t\ncontrols: [TEST]\n";
     let library = Library::load(&sources(&[("controls/a.yaml", control), ("profiles/p.yaml", profile)]), &kinds());
     library.map_err(|e| e.to_string()).unwrap().resolve(&["p"]).unwrap()
 }
 
-pub fn target(name: &str) -> Target {
+pub(crate) fn target(name: &str) -> Target {
     let subject = Subject { sort: "x".into(), spec: Value::Null };
     let (name, labels) = (name.to_owned(), BTreeMap::from([("tier".into(), "edge".into())]));
     Target { of: name.clone(), address: name.clone(), name, labels, discovered: false, subject }
 }
 
-pub fn evidence(kind: &str, on: &str, facts: Result<Value, &str>) -> Evidence {
+pub(crate) fn evidence(kind: &str, on: &str, facts: Result<Value, &str>) -> Evidence {
     let collected: Timestamp = NOW.parse().unwrap();
     let (facts, failure) = match facts {
         Ok(Value::Object(facts)) => (Some(facts), None),
@@ -115,7 +115,7 @@ pub fn evidence(kind: &str, on: &str, facts: Result<Value, &str>) -> Evidence {
     }
 }
 
-pub fn judge_all(policies: &[Policy], evidence: Vec<Evidence>) -> Judged {
+pub(crate) fn judge_all(policies: &[Policy], evidence: Vec<Evidence>) -> Judged {
     let mut judge = Judge::new(policies, NOW.parse().unwrap(), "service");
     for piece in evidence {
         judge.evidence(piece, Digest::of(b"e"));
@@ -124,13 +124,13 @@ pub fn judge_all(policies: &[Policy], evidence: Vec<Evidence>) -> Judged {
 }
 
 /// The finding of one control over one set of facts.
-pub fn finding(control: &str, facts: Value) -> Finding {
+pub(crate) fn finding(control: &str, facts: Value) -> Finding {
     let judged = judge_all(&policies(control), vec![evidence("tls", "edge", Ok(facts))]);
     judged.findings.into_iter().next().unwrap()
 }
 
 /// TLS 1.0 refused, 1.1 as given, 1.2 accepted with two suites.
-pub fn facts(outcome: &str) -> Value {
+pub(crate) fn facts(outcome: &str) -> Value {
     let version = |name: &str, outcome: &str, suites: Value| {
         json!({
         "name": name, "outcome": outcome, "asked": "all", "suites": suites, "not_proven": [], "seen": [2, 99] })
