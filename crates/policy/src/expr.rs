@@ -2,7 +2,9 @@
 
 use std::ops::Range;
 
-use cel::common::ast::{ComprehensionExpr, EntryExpr, Expr as Ast, IdedEntryExpr, IdedExpr, SourceInfo};
+use cel::common::ast::{
+    CallExpr, ComprehensionExpr, EntryExpr, Expr as Ast, IdedEntryExpr, IdedExpr, LiteralValue, SourceInfo, operators,
+};
 use cel::common::types::{CelBool, CelString};
 use cel::common::value::CowVal;
 use cel::context::VariableResolver;
@@ -26,6 +28,8 @@ const MAX_LOOPS: usize = 2;
 pub(crate) struct Expr {
     pub(crate) source: String,
     pub(crate) ast: IdedExpr,
+    /// The same tree, quicker to evaluate; see [`unqualified`].
+    quick: IdedExpr,
 }
 
 /// What is wrong with an expression, in characters of its text.
@@ -66,7 +70,14 @@ impl Expr {
         if let Some((_, what)) = bounds.iter().find(|(over, _)| *over) {
             return Err(vec![Complaint::new("cel-size", whole, format!("the expression {what}"))]);
         }
-        Ok((Self { source: source.to_owned(), ast }, info))
+        Ok((Self::of(source.to_owned(), ast), info))
+    }
+
+    /// An expression whose tree is known.
+    pub(crate) fn of(source: String, ast: IdedExpr) -> Self {
+        let mut quick = ast.clone();
+        unqualified(&mut quick);
+        Self { source, ast, quick }
     }
 
     /// The boolean that the expression gives, or why it gives none.
@@ -89,7 +100,7 @@ impl Expr {
     }
 
     fn value<'e, 'v>(&'e self, context: &'e Context<'_, 'v>) -> Result<CowVal<'e, 'v>, String> {
-        let value = Value::resolve_val(&self.ast, context).map_err(|e| reason(&e))?;
+        let value = Value::resolve_val(&self.quick, context).map_err(|e| reason(&e))?;
         if out_of_steps() { Err("there is too much to look at".to_owned()) } else { Ok(value) }
     }
 }
@@ -99,6 +110,12 @@ fn reason(error: &ExecutionError) -> String {
     let text = match error {
         ExecutionError::NoSuchKey(key) => format!("the evidence has no '{key}'"),
         ExecutionError::UndeclaredReference(name) => format!("'{name}' is not known here"),
+        ExecutionError::NoSuchOverload(e) if matches!(e.function(), "_[_]" | "_._") => {
+            format!(
+                "{} has no fields",
+                e.argument_types().first().map_or("this", String::as_str).replace("null_type", "null")
+            )
+        }
         ExecutionError::NoSuchOverload(e) => format!(
             "'{}' can't be applied to {}",
             e.function().trim_matches(['_', '@']),
@@ -162,6 +179,39 @@ impl Size {
             }
             other => children(other).into_iter().for_each(|c| self.measure(c, depth + 1, loops)),
         }
+    }
+}
+
+/// Writes `a.b` as `a["b"]` wherever `a` is a name.
+///
+/// The interpreter takes `a.b.c` for a name of a package first, and joins and looks up each of its beginnings, every
+/// time; nothing here has such a name.
+fn unqualified(node: &mut IdedExpr) {
+    match &mut node.expr {
+        Ast::Call(call) => {
+            call.target.as_deref_mut().map(unqualified);
+            call.args.iter_mut().for_each(unqualified);
+        }
+        Ast::List(list) => list.elements.iter_mut().for_each(unqualified),
+        Ast::Comprehension(loops) => {
+            let loops = &mut **loops;
+            let parts = [
+                &mut loops.iter_range,
+                &mut loops.accu_init,
+                &mut loops.loop_cond,
+                &mut loops.loop_step,
+                &mut loops.result,
+            ];
+            parts.into_iter().for_each(unqualified);
+        }
+        Ast::Select(select) if !select.test && matches!(select.operand.expr, Ast::Ident(_)) => {
+            let field = LiteralValue::String(std::mem::take(&mut select.field).into());
+            let field = IdedExpr { id: node.id, expr: Ast::Literal(field) };
+            let args = vec![std::mem::take(&mut *select.operand), field];
+            node.expr = Ast::Call(CallExpr { func_name: operators::INDEX.into(), target: None, args });
+        }
+        Ast::Select(select) => unqualified(&mut select.operand),
+        _ => {}
     }
 }
 

@@ -23,13 +23,13 @@ pub(crate) fn mutants(control: &Control) -> Vec<Mutant> {
         all.push(Mutant { what, control: Control { compiled: Arc::new(changed), ..control.clone() } });
     };
     for (what, ast) in expressions("violates", Some(&compiled.violates)) {
-        with(what, &|c| c.violates.ast = ast.clone());
+        with(what, &|c| c.violates = Expr::of(c.violates.source.clone(), ast.clone()));
     }
     for (what, ast) in expressions("where", compiled.filter.as_ref()) {
-        with(what, &|c| c.filter = c.filter.take().map(|e| Expr { ast: ast.clone(), ..e }));
+        with(what, &|c| c.filter = c.filter.take().map(|e| Expr::of(e.source, ast.clone())));
     }
     for (what, ast) in expressions("applicable", compiled.applicable.as_ref()) {
-        with(what, &|c| c.applicable = c.applicable.take().map(|e| Expr { ast: ast.clone(), ..e }));
+        with(what, &|c| c.applicable = c.applicable.take().map(|e| Expr::of(e.source, ast.clone())));
     }
     if compiled.filter.is_some() {
         with("where: left out".into(), &|c| c.filter = None);
