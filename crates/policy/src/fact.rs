@@ -168,6 +168,12 @@ impl Val for List {
     fn as_sizer(&self) -> Option<&dyn Sizer> {
         Some(self)
     }
+    fn equals(&self, other: &dyn Val) -> bool {
+        let (Some(other), Some(size)) = (other.as_iterable(), other.as_sizer()) else { return false };
+        let mut items = other.iter();
+        let same = |item: &Fact| items.next().is_some_and(|other| item.as_val().equals(other));
+        size.size() == self.size() && self.0.iter().all(same)
+    }
     fn clone_as_boxed<'v>(&self) -> Box<dyn Val + 'v>
     where
         Self: 'v,

@@ -1,6 +1,6 @@
 //! A resolved policy, and the file of a pack that holds it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use model::{Ask, Digest, PolicyRef, Source, canonical_json};
 use serde::Serialize;
@@ -214,7 +214,22 @@ fn pack_file(file: &mut File<'_>, node: &Node, kinds: &Kinds) -> Option<Vec<Poli
     }
     let list = file.required(&fields, "policies", "the file")?;
     let nodes = file.list_of(list, "policies")?;
-    nodes.iter().map(|n| pack_policy(file, n, kinds)).collect::<Vec<_>>().into_iter().collect()
+    let policies: Vec<Option<Policy>> = nodes.iter().map(|n| pack_policy(file, n, kinds)).collect();
+    let policies: Vec<Policy> = policies.into_iter().collect::<Option<_>>()?;
+    let mut severities = BTreeMap::new();
+    let mut names = BTreeSet::new();
+    for policy in &policies {
+        if !names.insert(policy.name.as_str()) {
+            file.error("duplicate-id", list.span.clone(), format!("policy '{}' is there twice", policy.name), None);
+        }
+        for written in policy.controls.iter().map(|c| &c.written) {
+            if *severities.entry(written.id.as_str()).or_insert(written.severity) != written.severity {
+                let message = format!("control '{}' has more than one severity", written.id);
+                file.error("severity", list.span.clone(), message, None);
+            }
+        }
+    }
+    Some(policies)
 }
 
 fn pack_policy(file: &mut File<'_>, node: &Node, kinds: &Kinds) -> Option<Policy> {
