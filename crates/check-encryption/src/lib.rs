@@ -5,6 +5,7 @@
 
 pub mod facts;
 mod host;
+mod keyfiles;
 mod listeners;
 mod mounts;
 mod proc;
@@ -26,6 +27,7 @@ pub const SORT: &str = "host";
 pub fn probes() -> Vec<Arc<dyn Probe>> {
     vec![
         Arc::new(host::Host::default()),
+        Arc::new(keyfiles::KeyFiles::default()),
         Arc::new(listeners::Listeners::default()),
         Arc::new(mounts::Mounts::default()),
         Arc::new(sshd::Sshd::default()),

@@ -131,6 +131,8 @@ pub struct Certificate {
     pub name: String,
     /// The file, symbolic links resolved.
     pub path: String,
+    /// Symbolic links by which it was found.
+    pub links: Vec<String>,
     /// Position in the file, from 1.
     pub position: u32,
     /// Present: read. Not proven: marked as a certificate, and could not be understood.
@@ -157,7 +159,8 @@ pub struct Certificate {
     pub key_matches: Option<String>,
 }
 
-/// A place where keys are usually kept.
+/// A place where keys are usually kept, or that a server's configuration names. Files longer than 1 MiB are no key
+/// files and are passed over, unless their name says otherwise.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Place {
     /// Its path.
@@ -175,11 +178,12 @@ pub struct Place {
 pub struct KeyFilesFacts {
     /// `"all"` where every place in `places` was read completely or does not exist, else the names of those that were.
     pub asked: Asked,
-    /// Every place looked at.
+    /// Every place looked at; those that a configuration names come last.
     pub places: Vec<Place>,
     /// Private keys, by path.
     pub keys: Vec<Key>,
-    /// Certificates, by path. The system's bundle of authorities is not among them.
+    /// Certificates, by path. The system's own authorities are not among them: of /etc/ssl/certs and /etc/pki/tls/certs
+    /// those alone are listed whose key was found, of certbot's archive those alone that a link leads to.
     pub certificates: Vec<Certificate>,
     /// Files and folders that could not be read.
     pub not_read: Vec<NotRead>,

@@ -68,11 +68,11 @@ pub struct Layer {
 /// Whether a layer of encryption lies between a file system and every disk that holds it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Encryption {
-    /// Present: every way down passes dm-crypt. Absent: at least one way down reaches a disk of this machine, or memory
-    /// (see `in_memory`), without it. Else not proven: encryption may lie where this kernel can't see it, as beneath the
-    /// disk of a virtual machine.
+    /// Present: no data reach a disk in the clear, because every way down passes dm-crypt or ends in memory (see
+    /// `in_memory`; `layer` is then null). Absent: at least one way down reaches a disk of this machine without it. Else
+    /// not proven: encryption may lie where this kernel can't see it, as beneath the disk of a virtual machine.
     pub outcome: Outcome,
-    /// Why it is not proven, or what is reached without encryption.
+    /// Why it is not proven, or which disk is reached without encryption, or that the data are in memory only.
     pub why: Option<String>,
     /// The kind of the topmost encryption; null where there is none.
     pub layer: Option<LayerKind>,

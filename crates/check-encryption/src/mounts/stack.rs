@@ -28,7 +28,7 @@ impl Stack {
     /// Memory lies beneath.
     pub(super) fn memory() -> Self {
         let why = Some("the data are in memory only".into());
-        let encryption = Encryption { outcome: Outcome::Absent, why, layer: None, device: None };
+        let encryption = Encryption { outcome: Outcome::Present, why, layer: None, device: None };
         Self { layers: vec![], encryption, in_memory: true }
     }
 }
@@ -197,8 +197,8 @@ impl Ends {
         let (outcome, why) = match (self.bare, self.unseen) {
             (Some(bare), _) => (Outcome::Absent, Some(bare)),
             (None, Some(unseen)) => (Outcome::NotProven, Some(unseen)),
-            (None, None) if self.memory => (Outcome::Absent, Some("the data are in memory".into())),
             (None, None) if layer.is_some() => (Outcome::Present, None),
+            (None, None) if self.memory => (Outcome::Present, Some("the data are in memory only".into())),
             (None, None) => (Outcome::NotProven, Some("no device beneath is shown".into())),
         };
         Encryption { outcome, why, layer, device }

@@ -1,0 +1,188 @@
+//! Which private keys and certificates lie in the usual places, who may read them, and which belong together.
+
+mod certificate;
+mod der;
+mod openssh;
+mod pem;
+mod places;
+mod private;
+mod search;
+
+use std::collections::BTreeMap;
+
+use model::{Facts, Failure, Kind, Level, Target};
+use probe::{BoxFuture, Cx, Metadata, Plan, Probe};
+
+use self::places::Certificates;
+use self::search::{File, FoundKey, Search, numbered};
+use crate::facts::{Asked, Certificate, CertificateRef, Key, KeyFilesFacts, Outcome};
+use crate::root::Root;
+
+/// Looks for key and certificate files. Secrets are wiped from memory once read, and never written down.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct KeyFiles {
+    root: Root,
+}
+
+impl Probe for KeyFiles {
+    fn kind(&self) -> Kind {
+        Kind::new("keyfiles", Level::Effective)
+    }
+
+    fn sort(&self) -> &'static str {
+        crate::SORT
+    }
+
+    fn schema(&self) -> schemars::Schema {
+        schemars::schema_for!(KeyFilesFacts)
+    }
+
+    fn plan(&self, _target: &Target) -> Plan {
+        let mut files: Vec<String> = places::usual().into_iter().map(|spot| format!("{}/", spot.path)).collect();
+        files.extend(["/etc/passwd", "/etc/group"].map(str::to_owned));
+        Plan { files, ..Plan::default() }
+    }
+
+    fn observe<'a>(&'a self, _target: &'a Target, cx: &'a Cx) -> BoxFuture<'a, Result<Facts, Failure>> {
+        Box::pin(async move { probe::facts(&self.look(cx).await) })
+    }
+
+    fn attested_by_host_only(&self) -> bool {
+        true
+    }
+}
+
+impl KeyFiles {
+    async fn look(&self, cx: &Cx) -> KeyFilesFacts {
+        let mut search = Search::new(cx, &self.root);
+        search.all(places::usual()).await;
+        let users = names(&self.root.text(cx, "/etc/passwd", 4 << 20).await.unwrap_or_default());
+        let groups = names(&self.root.text(cx, "/etc/group", 4 << 20).await.unwrap_or_default());
+
+        let mut keys = Vec::new();
+        for found in search.keys {
+            let Some(file) = search.files.get(&found.path) else { continue };
+            let folder = match found.path.rsplit_once('/') {
+                Some((folder, _)) => cx.metadata(self.root.path(folder)).await.ok(),
+                None => None,
+            };
+            let mut key = describe(found, file, folder.as_ref());
+            key.owner = users.get(&key.uid).cloned();
+            key.group = groups.get(&key.gid).cloned();
+            keys.push(key);
+        }
+        let mut certificates = search.certificates;
+        for certificate in &mut certificates {
+            certificate.links = links(search.files.get(&certificate.path));
+        }
+        join(&mut keys, &mut certificates);
+        certificates.retain(|certificate| match search.files.get(&certificate.path).map(|file| file.certificates) {
+            Some(Certificates::Matching) => certificate.key_matches.is_some(),
+            Some(Certificates::Linked) => !certificate.links.is_empty(),
+            _ => true,
+        });
+        keys.sort_by(|a, b| a.name.cmp(&b.name));
+        certificates.sort_by(|a, b| (&a.path, a.position).cmp(&(&b.path, b.position)));
+
+        let read = |outcome| outcome != Outcome::NotProven;
+        let whole = search.not_read.is_empty() && !search.cut && search.places.iter().all(|place| read(place.outcome));
+        let searched = search.places.iter().filter(|place| read(place.outcome)).map(|place| place.name.clone());
+        KeyFilesFacts {
+            asked: if whole { Asked::All } else { Asked::Only(searched.collect()) },
+            places: search.places,
+            keys,
+            certificates,
+            not_read: search.not_read,
+            cut: search.cut,
+        }
+    }
+}
+
+fn describe(found: FoundKey, file: &File, folder: Option<&Metadata>) -> Key {
+    let (outcome, why, public) = match found.public {
+        Ok(public) => (Outcome::Present, None, Some(public)),
+        Err(why) => (Outcome::NotProven, Some(why.to_owned()), None),
+    };
+    let encrypted = public.as_ref().map(|public| public.encrypted);
+    let public = public.unwrap_or_default();
+    let may = |bit: u32| file.metadata.mode & bit != 0;
+    Key {
+        name: numbered(&found.path, found.position),
+        path: found.path,
+        links: links(Some(file)),
+        outcome,
+        why,
+        format: found.format,
+        encrypted,
+        key_type: public.key_type,
+        algorithm: public.algorithm,
+        bits: public.bits,
+        curve: public.curve,
+        spki_sha256: public.spki,
+        mode: octal(&file.metadata),
+        owner: None,
+        group: None,
+        uid: file.metadata.uid,
+        gid: file.metadata.gid,
+        group_readable: may(0o040),
+        world_readable: may(0o004),
+        group_writable: may(0o020),
+        world_writable: may(0o002),
+        folder_world_writable: folder.is_some_and(|folder| folder.mode & 0o002 != 0),
+        folder_mode: folder.map(octal),
+        certificate: None,
+    }
+}
+
+fn octal(metadata: &Metadata) -> String {
+    format!("{:04o}", metadata.mode)
+}
+
+fn links(file: Option<&File>) -> Vec<String> {
+    file.map(|file| file.links.iter().cloned().collect()).unwrap_or_default()
+}
+
+/// Brings keys and certificates together by their public halves. Of several certificates for one key the one that
+/// begins last is named.
+fn join(keys: &mut [Key], certificates: &mut [Certificate]) {
+    let mut by_key: BTreeMap<&str, &Key> = BTreeMap::new();
+    for key in keys.iter() {
+        if let Some(spki) = &key.spki_sha256 {
+            by_key.entry(spki).or_insert(key);
+        }
+    }
+    let mut newest: BTreeMap<String, (Option<String>, CertificateRef)> = BTreeMap::new();
+    for certificate in certificates {
+        let Some(spki) = &certificate.spki_sha256 else { continue };
+        let Some(key) = by_key.get(spki.as_str()) else { continue };
+        certificate.key_matches = Some(key.path.clone());
+        let its = CertificateRef { path: certificate.path.clone(), sha256: certificate.sha256.clone() };
+        let candidate = (certificate.not_before.clone(), its);
+        match newest.get_mut(spki) {
+            Some(best) if best.0 >= candidate.0 => {}
+            Some(best) => *best = candidate,
+            None => {
+                newest.insert(spki.clone(), candidate);
+            }
+        }
+    }
+    for key in keys {
+        key.certificate =
+            key.spki_sha256.as_ref().and_then(|spki| newest.get(spki)).map(|(_, certificate)| certificate.clone());
+    }
+}
+
+/// Number → name of passwd(5) or group(5): the first and third field of each line.
+fn names(text: &str) -> BTreeMap<u32, String> {
+    let mut names = BTreeMap::new();
+    for line in text.lines() {
+        let mut fields = line.split(':');
+        if let (Some(name), Some(number)) = (fields.next(), fields.nth(1).and_then(|number| number.parse().ok())) {
+            names.entry(number).or_insert_with(|| name.to_owned());
+        }
+    }
+    names
+}
+
+#[cfg(test)]
+mod tests;
