@@ -11,28 +11,28 @@ use crate::scope::{Declaration, Looked, ScopeFacts, Socket};
 
 /// A listening socket, as the `listeners` facts tell of it.
 #[derive(Clone, Debug, Deserialize)]
-pub struct Listening {
+pub(crate) struct Listening {
     /// `tcp:0.0.0.0:22`.
-    pub name: String,
+    pub(crate) name: String,
     /// Local address.
-    pub address: String,
+    pub(crate) address: String,
     /// Local port.
-    pub port: u16,
+    pub(crate) port: u16,
     /// Reachable from this machine alone.
-    pub loopback: bool,
+    pub(crate) loopback: bool,
     /// Bound to every address.
-    pub wildcard: bool,
+    pub(crate) wildcard: bool,
     /// Where this machine can reach it.
-    pub reach: Option<String>,
+    pub(crate) reach: Option<String>,
     /// Who holds it.
-    pub process: Option<Holder>,
+    pub(crate) process: Option<Holder>,
 }
 
 /// The process behind a socket.
 #[derive(Clone, Debug, Deserialize)]
-pub struct Holder {
+pub(crate) struct Holder {
     /// Its name.
-    pub name: Option<String>,
+    pub(crate) name: Option<String>,
 }
 
 impl Listening {
@@ -45,14 +45,14 @@ impl Listening {
 
 /// The TCP sockets of `listeners` facts.
 #[must_use]
-pub fn listening(facts: &Facts) -> Vec<Listening> {
+pub(crate) fn listening(facts: &Facts) -> Vec<Listening> {
     let list = |key: &str| facts.get(key).cloned().unwrap_or_default();
     serde_json::from_value(list("listeners")).unwrap_or_default()
 }
 
 /// The sockets beside what the inventory declares and leaves out.
 #[must_use]
-pub fn scope(facts: &Facts, complete: bool, declared: &[Target], exclude: &[(String, String)]) -> ScopeFacts {
+pub(crate) fn scope(facts: &Facts, complete: bool, declared: &[Target], exclude: &[(String, String)]) -> ScopeFacts {
     let addresses: Vec<SocketAddr> = declared
         .iter()
         .filter_map(|t| t.subject.spec.get("address").and_then(|a| a.as_str()).and_then(|a| a.parse().ok()))
@@ -95,7 +95,7 @@ fn is_local(ip: IpAddr) -> bool {
 /// Targets of the sort `listener`, one for each place that this machine can reach, undeclared ones alone; and what is
 /// not tried, with the reason.
 #[must_use]
-pub fn to_try(facts: &Facts, scope: &ScopeFacts) -> (Vec<Target>, Vec<NotLookedAt>) {
+pub(crate) fn to_try(facts: &Facts, scope: &ScopeFacts) -> (Vec<Target>, Vec<NotLookedAt>) {
     let mut targets = BTreeMap::new();
     let mut left_out = Vec::new();
     for (socket, line) in listening(facts).into_iter().zip(&scope.sockets) {
@@ -139,7 +139,7 @@ pub fn to_try(facts: &Facts, scope: &ScopeFacts) -> (Vec<Target>, Vec<NotLookedA
 ///
 /// # Errors
 /// The line, where it does not speak TLS or did not say.
-pub fn found(listener: &Target, facts: Option<&Facts>) -> Result<Target, NotLookedAt> {
+pub(crate) fn found(listener: &Target, facts: Option<&Facts>) -> Result<Target, NotLookedAt> {
     let text = |key: &str| facts.and_then(|f| f.get(key)).and_then(|v| v.as_str());
     let reach = listener.subject.spec.get("address").and_then(|a| a.as_str()).unwrap_or_default();
     let what = listener.address.clone();
@@ -165,7 +165,7 @@ pub fn found(listener: &Target, facts: Option<&Facts>) -> Result<Target, NotLook
 
 /// The lines on undeclared sockets, where the inventory claims to be complete.
 #[must_use]
-pub fn undeclared(scope: &ScopeFacts) -> Vec<Undeclared> {
+pub(crate) fn undeclared(scope: &ScopeFacts) -> Vec<Undeclared> {
     if !scope.complete {
         return Vec::new();
     }

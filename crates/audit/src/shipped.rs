@@ -9,7 +9,7 @@ use policy::{SourceFile, Sources};
 use crate::Error;
 
 /// `policies/` of the repository, as it was when this program was built.
-static SHIPPED: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/../../policies");
+static SHIPPED: Dir<'static> = include_dir!("$CARGO_MANIFEST_DIR/../../policies");
 
 /// Most files read from a user's folder.
 const MOST_FILES: usize = 2_000;
@@ -26,7 +26,7 @@ pub fn shipped() -> Sources {
     sources
 }
 
-fn gather(dir: &Dir<'_>, sources: &mut Sources) {
+fn gather(dir: &Dir<'static>, sources: &mut Sources) {
     for file in dir.files() {
         let path = file.path().to_string_lossy().into_owned();
         if path.ends_with(".yaml") || path.ends_with(".json") {

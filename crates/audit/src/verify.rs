@@ -4,7 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use attest::{PublicKey, Statement, VerifyError};
 use policy::Waivers;
-use model::{Assessment, Digest, Evidence, ManifestEntry, pack};
+use model::pack::ManifestEntry;
+use model::{Assessment, Digest, Evidence, pack};
 use serde_json::Value;
 
 use crate::assess::{Inputs, assess};

@@ -145,7 +145,7 @@ pub(crate) struct TlsArgs {
     /// text or json
     #[arg(long, value_enum, default_value_t = ScanFormat::Text)]
     pub(crate) format: ScanFormat,
-    /// Server name to send and to match, in place of HOST
+    /// Server name to send and to match, in place of HOST; 'none' sends none
     #[arg(long, value_name = "NAME")]
     pub(crate) sni: Option<String>,
     /// A PEM file of more trust anchors; may be repeated

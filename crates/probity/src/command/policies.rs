@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use audit::{Error, kinds, library, shipped};
-use policy::{Library, Policy, Sources};
+use audit::{Error, kinds, library};
+use policy::Policy;
 use report::escape::plain;
 use serde_json::json;
 
@@ -157,7 +157,7 @@ pub(crate) fn explain(args: &ExplainArgs) -> Result<Exit, Error> {
     let id = args.control.to_uppercase();
     match library.control(&args.control).or_else(|| library.control(&id)) {
         Some(control) => {
-            let text = report::explain::policy_explain(&control.info(), &output::stdout_style());
+            let text = report::policy_explain(&control.info(), &output::stdout_style());
             output::stdout(text.as_bytes())?;
             Ok(Exit::Passed)
         }
@@ -170,8 +170,16 @@ pub(crate) fn explain(args: &ExplainArgs) -> Result<Exit, Error> {
 }
 
 fn test(folder: &PolicyFolder) -> Result<Exit, Error> {
-    let (library, sources): (Library, Sources) = library(folder.policy_dir.as_deref())?;
-    let _ = shipped::shipped;
+    let (library, sources) = library(folder.policy_dir.as_deref())?;
     let report = policy::run_tests(&library, &sources, &kinds::kinds());
     tests_shown(&report, folder)
+}
+
+fn tests_shown(report: &policy::TestReport, folder: &PolicyFolder) -> Result<Exit, Error> {
+    if folder.format == ScanFormat::Json {
+        output::json(report)?;
+    } else {
+        output::stdout(format!("{report}").as_bytes())?;
+    }
+    Ok(if report.passed() { Exit::Passed } else { Exit::Failed })
 }

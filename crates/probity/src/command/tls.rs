@@ -35,7 +35,8 @@ pub(crate) async fn tls(args: TlsArgs) -> Result<Exit, Error> {
         if let Subject::Tls(tls) = &mut target.subject {
             tls.trust = args.trust.iter().map(|p| p.display().to_string()).collect();
             if let Some(sni) = &args.sni {
-                tls.name_as(sni).map_err(Error::Config)?;
+                tls.sni = Some(vec![sni.clone()]);
+                tls.resolve(std::net::IpAddr::from([127, 0, 0, 1])).map_err(Error::Config)?;
             }
         }
         declared.push(target);
@@ -89,7 +90,7 @@ pub(crate) async fn tls(args: TlsArgs) -> Result<Exit, Error> {
             for scan in &scans {
                 let address = scan.address.as_deref().unwrap_or("no address");
                 match (&scan.facts, &scan.failure) {
-                    (Some(facts), _) => text.push_str(&report::scan::scan(&scan.target, address, facts, &style)),
+                    (Some(facts), _) => text.push_str(&report::scan(&scan.target, address, facts, &style)),
                     (None, failure) => {
                         let why = failure.as_ref().map_or("nothing was seen", |f| f.message.as_str());
                         let (target, why) = (report::escape::plain(&scan.target), report::escape::plain(why));
