@@ -11,12 +11,10 @@ use tests::{
 /// OpenSSL's TLS 1.3 suites.
 const TLS13: [&str; 3] = ["0x1301", "0x1302", "0x1303"];
 
-/// A file with the safe prime of RFC 7919 with 2048 bits, or with a prime of another size.
+/// A file with the safe prime of RFC 3526 with 1536 bits, or of RFC 7919 with 2048.
 fn dh_params(lab: &Lab, bits: u32) -> Result<String> {
-    let text = match bits {
-        2048 => openssl(&["genpkey", "-genparam", "-algorithm", "DH", "-pkeyopt", "group:ffdhe2048"])?,
-        _ => openssl(&["dhparam", "-dsaparam", &bits.to_string()])?,
-    };
+    let group = if bits == 1536 { "group:modp_1536" } else { "group:ffdhe2048" };
+    let text = openssl(&["genpkey", "-genparam", "-algorithm", "DH", "-pkeyopt", group])?;
     let pem = text.find("-----BEGIN").and_then(|at| text.get(at..)).context("openssl printed no parameters")?;
     let path = lab.folder().join(format!("dh{bits}.pem"));
     std::fs::write(&path, pem)?;
@@ -83,7 +81,8 @@ fn the_servers_own_order_is_seen() -> Result<()> {
 
 #[test]
 fn one_version_at_a_time() -> Result<()> {
-    let identity = Lab::new()?.identity(Key::Rsa(2048))?;
+    let lab = Lab::new()?;
+    let identity = lab.identity(Key::Rsa(2048))?;
     for (argument, name) in [("-tls1", "TLSv1.0"), ("-tls1_1", "TLSv1.1"), ("-tls1_2", "TLSv1.2")] {
         let list = "ECDHE-RSA-AES128-SHA:AES256-SHA:@SECLEVEL=0";
         let server = OpensslServer::start(&identity, &[argument, "-cipher", list])?;
@@ -126,7 +125,7 @@ fn every_suite_that_openssl_has_with_an_ecdsa_key() -> Result<()> {
 fn the_size_of_a_diffie_hellman_prime_is_seen() -> Result<()> {
     let lab = Lab::new()?;
     let identity = lab.identity(Key::Rsa(2048))?;
-    for bits in [1024, 2048] {
+    for bits in [1536, 2048] {
         let list = "DHE-RSA-AES128-GCM-SHA256:@SECLEVEL=0";
         let server =
             OpensslServer::start(&identity, &["-tls1_2", "-cipher", list, "-dhparam", &dh_params(&lab, bits)?])?;
@@ -140,7 +139,8 @@ fn the_size_of_a_diffie_hellman_prime_is_seen() -> Result<()> {
 
 #[test]
 fn groups_are_told_apart_under_an_ecdsa_certificate() -> Result<()> {
-    let identity = Lab::new()?.identity(Key::P256)?;
+    let lab = Lab::new()?;
+    let identity = lab.identity(Key::P256)?;
     for (version, groups) in [("-tls1_2", "X25519:P-256"), ("-tls1_3", "X25519:P-256")] {
         let server = OpensslServer::start(&identity, &[version, "-groups", groups])?;
         let facts = TlsFacts::of(server.address())?;
@@ -156,7 +156,8 @@ fn ed25519_and_p384_and_weak_rsa_keys_are_described() -> Result<()> {
     for (key, algorithm, bits) in
         [(Key::Ed25519, "Ed25519", None), (Key::P384, "EC", Some(384)), (Key::Rsa(1024), "RSA", Some(1024))]
     {
-        let identity = Lab::new()?.identity(key)?;
+        let lab = Lab::new()?;
+        let identity = lab.identity(key)?;
         let server = OpensslServer::start(&identity, &["-cipher", "ALL:@SECLEVEL=0"])?;
         let facts = TlsFacts::of(server.address())?;
         let leaf = facts.at("/chains/0/certificates/0");
@@ -235,7 +236,8 @@ fn behaviours_are_seen_where_they_are_and_where_they_are_not() -> Result<()> {
 
 #[test]
 fn the_protocol_above_is_negotiated() -> Result<()> {
-    let identity = Lab::new()?.identity(Key::P256)?;
+    let lab = Lab::new()?;
+    let identity = lab.identity(Key::P256)?;
     let server = OpensslServer::start(&identity, &["-alpn", "http/1.1"])?;
     let facts = TlsFacts::of(server.address())?;
     assert_eq!(facts.at("/behaviour/alpn/outcome"), "present");
