@@ -120,11 +120,17 @@ fn waivers_of_the_base_branch_win_over_those_of_a_fork() -> Result<()> {
 
 #[test]
 fn a_waiver_covers_what_is_not_proven_too() -> Result<()> {
+    let (_lab, nginx) = server()?;
     let silent = Hostile::start(Behaviour::Silent)?;
-    let gate = gate("lenient", &[silent.address()], "waivers: waivers.yaml")?;
-    gate.probity.write("waivers.yaml", waiver("2099-01-31", "t0*", "m.roth", ""))?;
-    gate.audit(&["--deadline", "4s"])?.expect_code(0)?;
-    assert_eq!(gate.assessment()?.verdicts("LAB-VERSIONS"), ["inconclusive"]);
+    let mute = gate("lenient", &[silent.address(), nginx.address()], "waivers: waivers.yaml")?;
+    mute.probity.write("waivers.yaml", waiver("2099-01-31", "t0*", "m.roth", ""))?;
+    mute.audit(&["--deadline", "4s"])?.expect_code(0)?;
+    assert_eq!(mute.assessment()?.verdicts("LAB-VERSIONS"), ["inconclusive", "pass"]);
+
+    // But waivers alone make no audit: where nothing at all was proven, nothing passes.
+    let nothing = gate("lenient", &[silent.address()], "waivers: waivers.yaml")?;
+    nothing.probity.write("waivers.yaml", waiver("2099-01-31", "t0*", "m.roth", ""))?;
+    nothing.audit(&["--deadline", "4s"])?.expect_code(3)?;
     Ok(())
 }
 
