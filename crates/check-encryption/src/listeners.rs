@@ -12,7 +12,7 @@ use probe::{BoxFuture, Cx, Plan, Probe};
 use self::owners::Owners;
 use self::table::{Row, parse};
 use crate::facts::{Asked, ListenersFacts, NotRead, Outcome, Protocol, Socket};
-use crate::root::{Root, is_missing, why};
+use crate::root::{Root, is_missing, reason};
 
 /// Bytes read of one table: about 200,000 sockets.
 const MOST_TABLE: usize = 32 << 20;
@@ -74,7 +74,7 @@ impl Listeners {
                     }));
                 }
                 Err(e) if is_missing(&e) => missing += 1,
-                Err(e) => not_read.push(NotRead::new(format!("/proc/net/{table}"), why(&e))),
+                Err(e) => not_read.push(NotRead::new(format!("/proc/net/{table}"), reason(&e))),
             }
         }
         if missing == TABLES.len() {

@@ -139,7 +139,7 @@ impl Mounts {
         for rows in groups.values() {
             mounts.extend(self.mount(&walk, rows).await);
         }
-        mounts.sort_by(|a, b| a.name.cmp(&b.name));
+        name_apart(&rows, &mut mounts);
         Ok(MountsFacts {
             asked: if not_read.is_empty() { Asked::All } else { Asked::Only(vec![]) },
             mounts,
@@ -283,6 +283,25 @@ impl Mounts {
             in_memory: stack.in_memory,
             stack: stack.layers,
             encryption: stack.encryption,
+        }
+    }
+}
+
+/// Sorts by name. Of several file systems at one place all but the one mounted last are hidden, and are numbered.
+fn name_apart(rows: &[Row], mounts: &mut [Mount]) {
+    let made = |mount: &Mount| {
+        rows.iter().rposition(|r| r.device == mount.device && r.source == mount.source && r.mount_point == mount.name)
+    };
+    mounts.sort_by(|a, b| a.name.cmp(&b.name).then(made(b).cmp(&made(a))));
+    let mut before: Option<(String, u32)> = None;
+    for mount in mounts {
+        let number = match &before {
+            Some((name, number)) if *name == mount.name => number + 1,
+            _ => 1,
+        };
+        before = Some((mount.name.clone(), number));
+        if number > 1 {
+            mount.name = format!("{}#{number}", mount.name);
         }
     }
 }

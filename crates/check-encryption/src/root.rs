@@ -95,12 +95,17 @@ pub(crate) fn is_missing(error: &FileError) -> bool {
     error.class == FailureClass::Missing
 }
 
-/// What to do about a file that can't be read, in words.
-pub(crate) fn why(error: &FileError) -> String {
+/// What stood in the way, and what to do about it; the path stands elsewhere.
+pub(crate) fn reason(error: &FileError) -> String {
     match error.class {
-        FailureClass::Permission => format!("{error}; run as root to see it"),
-        _ => error.to_string(),
+        FailureClass::Permission => format!("{}; run as root to see it", error.message),
+        _ => error.message.clone(),
     }
+}
+
+/// The same with the path in front.
+pub(crate) fn why(error: &FileError) -> String {
+    format!("{}: {}", error.path, reason(error))
 }
 
 #[cfg(test)]

@@ -12,7 +12,7 @@ use model::{Facts, Failure, Kind, Level, Target};
 use probe::{BoxFuture, Command, Cx, Plan, Probe};
 
 use crate::facts::{ConfigFile, MatchBlock, Outcome, RunningSshd, SshdFacts};
-use crate::root::{FOLDERS, Root, is_missing, why};
+use crate::root::{FOLDERS, Root, is_missing, reason, why};
 
 /// Where OpenSSH keeps its configuration unless told otherwise.
 const CONFIG: &str = "/etc/ssh/sshd_config";
@@ -135,7 +135,7 @@ impl Sshd {
                 }
                 Err(e) => {
                     whole = false;
-                    files.push(not_read(path, why(&e)));
+                    files.push(not_read(path, reason(&e)));
                     continue;
                 }
             };

@@ -83,7 +83,7 @@ pub struct Encryption {
 /// One mounted file system.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Mount {
-    /// Where it is mounted.
+    /// Where it is mounted; `/mnt#2` where another file system hides it there.
     pub name: String,
     /// Always present.
     pub outcome: Outcome,

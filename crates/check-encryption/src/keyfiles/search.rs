@@ -11,7 +11,7 @@ use super::pem;
 use super::places::{Certificates, Spot, by_name, named};
 use super::private::{Public, is_private, of_der, of_pem};
 use crate::facts::{Certificate, KeyFormat, NotRead, Outcome, Place};
-use crate::root::{Root, is_missing, why};
+use crate::root::{Root, is_missing, reason};
 
 /// Bytes of one file, files in all, names in one folder, keys and certificates in all, places that configurations name.
 const MOST_BYTES: usize = 1 << 20;
@@ -227,7 +227,7 @@ impl<'a> Search<'a> {
     }
 
     fn unread(&mut self, path: &str, error: &FileError) {
-        self.not_read.push(NotRead::new(path, why(error)));
+        self.not_read.push(NotRead::new(path, reason(error)));
     }
 }
 

@@ -131,6 +131,16 @@ async fn btrfs_is_as_bare_as_its_barest_device() {
 }
 
 #[tokio::test]
+async fn what_is_hidden_has_a_name_of_its_own() {
+    let machine = machine();
+    let one = "30 1 0:30 / /mnt rw - tmpfs lower rw\n31 30 0:31 / /mnt rw - tmpfs upper rw\n";
+    machine.file("/proc/self/mountinfo", one);
+    let facts = observe(Mounts { root: machine.root() }).await.unwrap();
+    assert_eq!(of(&facts, "/mnt")["source"], "upper");
+    assert_eq!(of(&facts, "/mnt#2")["source"], "lower");
+}
+
+#[tokio::test]
 async fn fscrypt_leaves_it_open() {
     let machine = machine();
     machine.file("/boot/.fscrypt/policies/x", "");
