@@ -4,6 +4,7 @@
 //! targets, asks, evidence, exchanges, controls as reports see them, findings, assessments and the
 //! layout of a pack. Nothing in this crate reads a clock, a file, the network or the environment;
 //! the only thing that can fail is parsing.
+#![cfg_attr(not(test), warn(clippy::disallowed_methods, clippy::disallowed_types))]
 
 mod ask;
 mod assessment;
