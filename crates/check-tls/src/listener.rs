@@ -52,7 +52,7 @@ pub async fn speaks_tls(cx: &Cx, address: SocketAddr, name: Option<&str>) -> Res
     let mut reader = Reader::new(Until::Hello);
     let wait = if address.ip().is_loopback() { BANNER.0 } else { BANNER.1 };
     // A server that waits for us to begin has not ended anything, as a timeout within `recv` would note.
-    let banner = tokio::time::timeout(wait.min(cx.patience()), conn.recv(512)).await;
+    let banner = tokio::time::timeout(wait.min(cx.patience() / 2), conn.recv(512)).await;
     let ended = match banner {
         Ok(Heard::Bytes(bytes)) => {
             reader.push(&bytes);

@@ -44,6 +44,21 @@ pub const fn is_tls13_suite(id: u16) -> bool {
     matches!(id, 0x1301..=0x13ff | 0x00c6 | 0x00c7 | 0xc0b4 | 0xc0b5 | 0xc103..=0xc106)
 }
 
+/// Whether a suite can be negotiated in a version at all. SSL 3.0 and older know neither AEAD nor the hashes of SHA-2
+/// (RFC 5246, 6.2.3.3; RFC 5289, section 4); what TLS 1.0 and 1.1 know is left to the server.
+#[must_use]
+pub fn in_version(id: u16, version: crate::facts::VersionName) -> bool {
+    use crate::facts::VersionName::{Ssl2, Ssl3, Tls13};
+    match version {
+        Ssl2 => false,
+        Ssl3 => suite_parts(id).is_some_and(|p| {
+            let hash = p.hash.as_deref();
+            !is_tls13_suite(id) && !p.aead && matches!(hash, None | Some("SHA" | "MD5"))
+        }),
+        _ => is_tls13_suite(id) == (version == Tls13),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeSet;

@@ -162,7 +162,7 @@ impl Reader {
     #[must_use]
     pub fn finish(mut self) -> Reply {
         // What ended before its first record was whole may still tell what it is.
-        if !self.over && self.records == 0 && !self.pending.is_empty() {
+        if !self.over && self.records == 0 && !not_tls::may_begin_record(&self.pending) {
             self.reply.spoke = Some(not_tls::guess(&self.pending));
         }
         self.reply

@@ -77,9 +77,10 @@ impl Entry {
         matches!(self.took, Took::Chose(_))
     }
 
-    /// Offers all that the other one offers, in the same shape.
+    /// Offers all that the other one offers, in the same shape. SSL 3.0 has no extensions, and whoever does not speak it
+    /// may not answer any hello without them, so that the same suites must do there.
     fn covers(&self, other: &Self) -> bool {
-        self.shape == other.shape
+        (self.shape == other.shape || other.meant() == VersionName::Ssl3)
             && self.suites.is_superset(&other.suites)
             && self.groups.is_superset(&other.groups)
             && self.schemes.is_superset(&other.schemes)

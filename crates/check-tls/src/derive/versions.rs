@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::record::{Entry, PROTOCOL_VERSION, Record, Took};
 use crate::facts::{Asked, Order, Outcome, Suite, Version, VersionName};
-use crate::registry::{self, KINDS, Parts, is_tls13_suite, kind_parts, suite_parts};
+use crate::registry::{self, KINDS, Parts, kind_parts, suite_parts};
 use crate::trial::Purpose;
 
 /// What the record says of suites in one version.
@@ -34,7 +34,7 @@ impl Suites {
         let mut accepted: Vec<(u16, Vec<u32>)> = found.into_iter().collect();
         accepted.sort_by_key(|(_, seen)| seen.first().copied());
         let all = registry::suites().iter().map(|(id, _)| *id);
-        let all = all.filter(|id| is_tls13_suite(*id) == (version == VersionName::Tls13)).collect();
+        let all = all.filter(|id| registry::in_version(*id, version)).collect();
         Self { accepted, refused, all }
     }
 

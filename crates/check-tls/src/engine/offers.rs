@@ -4,7 +4,7 @@ use std::sync::LazyLock;
 
 use crate::facts::VersionName;
 use crate::hello::{Extension, Hello, MOST_SUITES, MOST_SUITES_BARE};
-use crate::registry::{GROUPS, RENEGOTIATION_SCSV, SCHEMES, is_tls13_suite, suite_parts, suites};
+use crate::registry::{GROUPS, RENEGOTIATION_SCSV, SCHEMES, in_version, is_tls13_suite, suite_parts, suites};
 
 /// A group of no meaning, for a server that dislikes an empty list of key shares (RFC 8701).
 const GREASE: u16 = 0x5a5a;
@@ -14,12 +14,13 @@ const GREASE: u16 = 0x5a5a;
 static OLDER: LazyLock<Vec<u16>> = LazyLock::new(|| {
     let mut ids: Vec<u16> = suites().iter().map(|(id, _)| *id).filter(|id| !is_tls13_suite(*id)).collect();
     ids.sort_by_key(|id| {
-        let Some(parts) = suite_parts(*id) else { return (true, false, false, 0, *id) };
+        let Some(parts) = suite_parts(*id) else { return (true, true, false, false, 0, *id) };
         let common = matches!(parts.key_exchange.as_str(), "RSA" | "DHE" | "ECDHE")
             && matches!(parts.authentication.as_str(), "RSA" | "ECDSA")
             && !parts.export
             && !parts.encryption.starts_with("ARIA");
-        (!common, parts.ephemeral, parts.aead, parts.key_bits, *id)
+        // What SSL 3.0 can have stays together, so that it takes few hellos there.
+        (!common, !common && !in_version(*id, VersionName::Ssl3), parts.ephemeral, parts.aead, parts.key_bits, *id)
     });
     ids
 });
@@ -28,7 +29,12 @@ static OLDER: LazyLock<Vec<u16>> = LazyLock::new(|| {
 pub(crate) fn chunks(version: VersionName) -> Vec<Vec<u16>> {
     match version {
         VersionName::Tls13 => vec![tls13_suites()],
-        VersionName::Ssl3 => OLDER.chunks(MOST_SUITES_BARE).map(<[u16]>::to_vec).collect(),
+        // Pieces of those of later versions, which then are their siblings.
+        VersionName::Ssl3 => OLDER
+            .chunks(MOST_SUITES)
+            .map(|piece| piece.iter().copied().filter(|id| in_version(*id, version)).collect::<Vec<_>>())
+            .flat_map(|piece| piece.chunks(MOST_SUITES_BARE).map(<[u16]>::to_vec).collect::<Vec<_>>())
+            .collect(),
         _ => OLDER.chunks(MOST_SUITES).map(<[u16]>::to_vec).collect(),
     }
 }
@@ -127,7 +133,13 @@ pub(crate) fn any_version_hello(sni: Option<&str>) -> Hello {
 }
 
 /// A sibling of a refused hello: the same, with a suite and a version that the server accepts.
-pub(crate) fn control(refused: &Hello, suite: u16, accepted: VersionName, meant: VersionName) -> Hello {
+pub(crate) fn control(
+    refused: &Hello,
+    sni: Option<&str>,
+    suite: u16,
+    accepted: VersionName,
+    meant: VersionName,
+) -> Hello {
     let mut hello = refused.clone();
     if !hello.suites.contains(&suite) {
         hello.suites.insert(0, suite);
@@ -135,21 +147,19 @@ pub(crate) fn control(refused: &Hello, suite: u16, accepted: VersionName, meant:
     if accepted == meant {
         return hello;
     }
-    if accepted == VersionName::Tls13 {
-        if hello.extensions.is_empty() {
-            hello = older(VersionName::Tls12, None, &hello.suites, &curves(), &all_schemes());
-        }
-        upgrade(&mut hello, &[VersionName::Tls13, meant], false);
-    } else if meant == VersionName::Tls13 {
-        for extension in &mut hello.extensions {
-            if let Extension::SupportedVersions(versions) = extension {
-                versions.push(accepted.wire());
-            }
-        }
-        hello.client_version = accepted.wire();
-    } else {
-        hello.client_version = accepted.wire();
+    if meant == VersionName::Ssl3 {
+        hello = older(accepted.min(VersionName::Tls12), sni, &hello.suites, &curves(), &all_schemes());
     }
+    if accepted == VersionName::Tls13 {
+        upgrade(&mut hello, &[VersionName::Tls13, meant.max(VersionName::Tls10)], false);
+        return hello;
+    }
+    for extension in &mut hello.extensions {
+        if let Extension::SupportedVersions(versions) = extension {
+            versions.push(accepted.wire());
+        }
+    }
+    hello.client_version = accepted.wire();
     hello
 }
 
@@ -165,13 +175,14 @@ mod tests {
             all.sort_unstable();
             all.dedup();
             assert_eq!(all.len(), count);
-            let tls13 = version == VersionName::Tls13;
-            assert_eq!(count, suites().iter().filter(|(id, _)| is_tls13_suite(*id) == tls13).count());
+            assert_eq!(count, suites().iter().filter(|(id, _)| in_version(*id, version)).count());
             let bytes = version_hello(version, Some("www.example.org")).encode();
             assert!(bytes.len() < 1300, "{version:?}: {}", bytes.len());
             assert!(!(261..517).contains(&bytes.len()), "{version:?}: {}", bytes.len());
+            assert!(chunks(version).iter().all(|piece| piece.len() <= MOST_SUITES), "{version:?}");
         }
         assert_eq!(chunks(VersionName::Tls12).len(), 3);
+        assert_eq!(chunks(VersionName::Ssl3).len(), 2);
     }
 
     #[test]
@@ -183,7 +194,7 @@ mod tests {
             (VersionName::Tls13, VersionName::Tls12),
         ] {
             let refused = version_hello(meant, name);
-            let sibling = control(&refused, 0xc02f, accepted, meant);
+            let sibling = control(&refused, name, 0xc02f, accepted, meant);
             assert_eq!(sibling.shape(), refused.shape(), "{meant:?}");
             assert!(sibling.versions().contains(&accepted.wire()), "{meant:?}");
         }

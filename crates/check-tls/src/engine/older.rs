@@ -210,8 +210,8 @@ impl Engine<'_> {
     }
 
     /// Behaviours that one hello each shows, at the newest of the older versions; and Encrypt-then-MAC wherever a CBC
-    /// suite is accepted.
-    pub(super) async fn behaviours(&self, spoken: &Spoken, wave: u32) -> u32 {
+    /// suite is accepted. Application protocols only where no full handshake showed them.
+    pub(super) async fn behaviours(&self, spoken: &Spoken, wave: u32, alpn: bool) -> u32 {
         let cbc = spoken.with(|p| p.encryption.contains("_CBC"));
         let mut asks = Vec::new();
         let mut add = |purpose, hello| {
@@ -222,9 +222,11 @@ impl Engine<'_> {
         compression.compression = vec![1, 0];
         add(Purpose::Compression, compression);
         if spoken.version != VersionName::Ssl3 {
-            let mut alpn = self.older(spoken.version, &suites);
-            alpn.extensions.insert(0, Extension::Alpn(vec!["h2".into(), "http/1.1".into()]));
-            add(Purpose::Alpn, alpn);
+            if alpn {
+                let mut alpn = self.older(spoken.version, &suites);
+                alpn.extensions.insert(0, Extension::Alpn(vec!["h2".into(), "http/1.1".into()]));
+                add(Purpose::Alpn, alpn);
+            }
             if !cbc.is_empty() {
                 let mut mac = self.older(spoken.version, &cbc);
                 mac.extensions.insert(0, Extension::EncryptThenMac);

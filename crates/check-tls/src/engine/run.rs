@@ -10,7 +10,7 @@ use super::{Answer, Ask, Engine, offers};
 use crate::derive::record::Record;
 use crate::facts::VersionName;
 use crate::handshake::Signatures;
-use crate::hello::{Hello, MOST_SUITES};
+use crate::hello::Hello;
 use crate::registry::scheme;
 use crate::reply::Until;
 use crate::target::TlsSpec;
@@ -46,7 +46,8 @@ pub(crate) async fn run(cx: &Cx, spec: &TlsSpec, address: SocketAddr) {
 
     let behaviours = async {
         if let Some(best) = spoken.first() {
-            engine.behaviours(best, wave).await;
+            let alpn_known = modern.as_ref().is_some_and(|(_, known)| known.is_some());
+            engine.behaviours(best, wave, !alpn_known).await;
         }
         if let Some(lower) = all.get(1) {
             engine.fallback(lower, wave).await;
@@ -54,7 +55,7 @@ pub(crate) async fn run(cx: &Cx, spec: &TlsSpec, address: SocketAddr) {
     };
     let schemes = async {
         if let Some((modern, known)) = &modern {
-            engine.schemes(modern, *known).await;
+            engine.schemes(modern, *known, wave).await;
             engine.other_chains(cx, *known).await;
         }
     };
@@ -133,7 +134,7 @@ impl Engine<'_> {
     /// Gives each refusal its sibling: the same hello with something that the server is known to accept. One hello often
     /// serves several refusals.
     async fn controls(&self, spoken: &[&Spoken], wave: u32) {
-        let mut sent: Vec<Hello> = Vec::new();
+        let mut sent: Vec<(VersionName, Hello)> = Vec::new();
         let mut asks: Vec<Ask> = Vec::new();
         let record = Record::new(&self.cx.exchanges());
         let refused = record.entries.iter().filter(|e| e.asks(&[Purpose::Suites]) && record.declines(e));
@@ -143,12 +144,16 @@ impl Engine<'_> {
             let older = spoken.iter().filter(|s| s.version != VersionName::Tls13).max_by_key(|s| s.version);
             let Some(accepted) = own.or(older).or(spoken.first()) else { return };
             let (Some(suite), Some(offer)) = (accepted.suites.first(), &entry.trial.offer) else { continue };
-            let mut hello = offers::control(offer, *suite, accepted.version, meant);
-            hello.suites.truncate(MOST_SUITES + 2);
-            if sent.iter().any(|other| other.shape() == hello.shape() && other.suites == hello.suites) {
+            let covered = |(version, other): &(VersionName, Hello)| {
+                (own.is_none() || *version == meant)
+                    && (other.shape() == offer.shape() || meant == VersionName::Ssl3)
+                    && entry.suites.iter().all(|id| other.suites.contains(id))
+            };
+            if sent.iter().any(covered) {
                 continue;
             }
-            sent.push(hello.clone());
+            let hello = offers::control(offer, self.sni.as_deref(), *suite, accepted.version, meant);
+            sent.push((accepted.version, hello.clone()));
             asks.push(Ask { purpose: Purpose::Control, version: accepted.version, wave, hello, until: Until::Hello });
         }
         join_all(asks.into_iter().map(|ask| self.ask(ask))).await;

@@ -5,6 +5,7 @@ use futures::future::join_all;
 use super::chain::{Search, Side};
 use super::older::Spoken;
 use super::{Answer, Ask, Engine, offers};
+use crate::derive::record::Record;
 use crate::derive::schemes::FLIGHT;
 use crate::facts::VersionName;
 use crate::handshake::{self, Offer, Signatures};
@@ -120,8 +121,7 @@ impl Engine<'_> {
 
     /// Signature schemes. A server that can sign with none of those offered refuses before its ServerHello, or sends an
     /// alert instead of a certificate behind it. `known` is the scheme of a full handshake.
-    pub(super) async fn schemes(&self, modern: &Modern, known: Option<u16>) -> u32 {
-        let wave = modern.spoken.wave;
+    pub(super) async fn schemes(&self, modern: &Modern, known: Option<u16>, wave: u32) -> u32 {
         let share = if modern.groups.contains(&X25519.0) {
             (X25519.0, X25519.1.to_vec())
         } else if modern.groups.contains(&P256.0) {
@@ -138,11 +138,15 @@ impl Engine<'_> {
             }
             Ask { purpose: Purpose::Schemes, version: VersionName::Tls13, wave, hello, until: Until::Done }
         };
-        // The family of the known scheme one by one, the rest as one offer that is likely to be refused.
-        let family = known.map(family);
+        // The families that signed elsewhere one by one, the rest as one offer that is likely to be refused.
+        let record = Record::new(&self.cx.exchanges());
+        let signed = record.entries.iter().filter_map(|e| e.trial.reply.key_exchange.as_ref()?.scheme());
+        let mut families: Vec<&str> = signed.chain(known).map(family).filter(|family| *family != "none").collect();
+        families.sort_unstable();
+        families.dedup();
         let (ours, rest): (Vec<u16>, Vec<u16>) =
-            offers::all_schemes().into_iter().partition(|id| Some(family_of(*id)) == family);
-        let mut sets: Vec<Vec<u16>> = ours.iter().map(|id| vec![*id]).collect();
+            offers::all_schemes().into_iter().partition(|id| families.contains(&family(*id)));
+        let mut sets: Vec<Vec<u16>> = ours.iter().filter(|id| Some(**id) != known).map(|id| vec![*id]).collect();
         // The positive control of all refusals.
         sets.push(offers::all_schemes());
         sets.push(rest);
@@ -169,7 +173,7 @@ impl Engine<'_> {
 fn split(set: &[u16]) -> Vec<Vec<u16>> {
     let mut families: Vec<Vec<u16>> = Vec::new();
     for id in set {
-        match families.iter_mut().find(|f| f.first().is_some_and(|first| family_of(*first) == family_of(*id))) {
+        match families.iter_mut().find(|f| f.first().is_some_and(|first| family(*first) == family(*id))) {
             Some(family) => family.push(*id),
             None => families.push(vec![*id]),
         }
@@ -177,12 +181,8 @@ fn split(set: &[u16]) -> Vec<Vec<u16>> {
     if families.len() == 1 { set.iter().map(|id| vec![*id]).collect() } else { families }
 }
 
-fn family(id: u16) -> &'static str {
-    family_of(id)
-}
-
 /// Schemes of one sort of key that TLS 1.3 knows; all others are one family.
-fn family_of(id: u16) -> &'static str {
+fn family(id: u16) -> &'static str {
     let Some(info) = scheme(id).filter(|info| info.in_tls13()) else { return "none" };
     ["rsa_pss_rsae", "rsa_pss_pss", "ecdsa_brainpool", "ecdsa", "ed", "mldsa", "sm2", "gost"]
         .into_iter()
