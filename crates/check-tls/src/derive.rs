@@ -7,6 +7,8 @@ mod behaviour;
 mod groups;
 pub(crate) mod record;
 pub(crate) mod schemes;
+#[cfg(test)]
+mod tests;
 mod versions;
 
 use std::collections::BTreeMap;

@@ -16,6 +16,8 @@ use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 use model::{Ended, FailureClass};
 pub(crate) use offers::any_version_hello;
+#[cfg(test)]
+pub(crate) use offers::{control as sibling_of, version_hello as first_hello};
 use probe::{Conn, Cx, Heard};
 pub(crate) use run::run;
 use tokio::time::Instant;

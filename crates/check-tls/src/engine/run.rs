@@ -26,6 +26,10 @@ pub(crate) async fn run(cx: &Cx, spec: &TlsSpec, address: SocketAddr) {
     let first = join_all(OLDER.map(|version| engine.first(version)));
     let (first, first13) = join(first, engine.first_tls13()).await;
     if !first.iter().chain([&first13]).any(speaks_tls) {
+        // Who speaks SSL 2.0 alone ends the connection on any other hello.
+        if first.iter().all(Answer::refused) {
+            engine.ssl2(first13.next).await;
+        }
         return;
     }
     engine.choose_canary(&first, &first13);

@@ -124,6 +124,17 @@ async fn an_ancient_server() -> Result<(), Error> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_has_ssl2_alone() -> Result<(), Error> {
+    let body = [4, 0, 1, 0, 2, 0, 4, 0, 3, 0, 2, 1, 2, 3, 4, 1, 0, 0x80, 9, 9];
+    let answer = [&[0x80, u8::try_from(body.len()).unwrap_or(0)][..], &body].concat();
+    let address = fake(move |_, hello| if hello.first() == Some(&22) { vec![] } else { answer.clone() }).await?;
+    let seen = lab::look(address, quick()).await?;
+    assert_eq!(seen.suites("SSLv2"), ["0x010080"], "{}", seen.log());
+    assert_eq!(seen.version("TLSv1.2")["outcome"], "not_proven");
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_server_that_resets_what_it_does_not_want() -> Result<(), Error> {
     // No alerts at all: the connection ends, as behind some load balancers.
     let address = fake(|_, hello| {
