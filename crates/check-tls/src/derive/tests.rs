@@ -105,7 +105,7 @@ fn refusals_while_the_canary_fails_are_void() {
     let refused = suites(TLS10, &alert(70), Ended::ByUs);
     let blocked = [good.clone(), refused.clone(), bad.clone(), bad.clone(), good.clone()];
     assert_eq!(outcome(&blocked, TLS10).0, Outcome::NotProven);
-    assert_eq!(outcome(&[&blocked[..], &[refused.clone()]].concat(), TLS10).0, Outcome::Refused);
+    assert_eq!(outcome(&[&blocked[..], std::slice::from_ref(&refused)].concat(), TLS10).0, Outcome::Refused);
     // One failure may be the network's.
     assert_eq!(outcome(&[good.clone(), refused, bad, good], TLS10).0, Outcome::Refused);
 }
