@@ -52,9 +52,19 @@ pub(crate) fn run_all() -> Result<()> {
     let probity = steps.step("build", || build_probity(false))?;
     steps.step("tests", || {
         let words: &[&str] = if works(&["cargo", "nextest", "--version"]) {
-            &["cargo", "nextest", "run", "--workspace", "--all-features"]
+            &["cargo", "nextest", "run", "--workspace", "--all-features", "--no-fail-fast"]
         } else {
-            &["cargo", "test", "--workspace", "--all-features", "--lib", "--bins", "--tests", "--examples"]
+            &[
+                "cargo",
+                "test",
+                "--workspace",
+                "--all-features",
+                "--lib",
+                "--bins",
+                "--tests",
+                "--examples",
+                "--no-fail-fast",
+            ]
         };
         run(command(words).env("PROBITY_BIN", &probity).env("PROBITY_THIRD_PARTY", &third_party))
     })?;
