@@ -20,6 +20,7 @@ pub(crate) enum Exit {
 
 impl Exit {
     /// Every exit, with what it means, in the order of the numbers.
+    #[allow(dead_code, reason = "the page on exit codes is written from this list")]
     pub(crate) const ALL: [(Self, &'static str); 5] = [
         (Self::Passed, "nothing at or above --fail-on (default: high) fails or is unproven, waived findings aside"),
         (Self::Failed, "a failure at or above --fail-on that is not waived"),
