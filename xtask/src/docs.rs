@@ -162,15 +162,20 @@ fn exit_codes(_: &Path) -> Result<String> {
     Ok(page)
 }
 
-/// The numbers (`Self::Name => 1`) with the meanings (`(Self::Name, "…")`).
+/// The numbers (`Self::Name => 1`) with the meanings (`(Self::Name, "…")`, on one line or several).
 fn exits(source: &str) -> Vec<(u8, String)> {
-    let number = |name: &str| {
-        source
-            .lines()
-            .find_map(|line| line.trim().strip_prefix(&format!("Self::{name} => "))?.trim_matches(',').parse().ok())
+    let after_name = || {
+        source.split("Self::").skip(1).map(|rest| rest.split_at(rest.find(|c: char| !c.is_alphanumeric()).unwrap_or(0)))
     };
-    let meanings = source.lines().filter_map(|line| line.trim().strip_prefix("(Self::")?.split_once(", \""));
-    meanings.filter_map(|(name, text)| Some((number(name)?, text.rsplit_once('"')?.0.to_owned()))).collect()
+    let number = |wanted: &str| {
+        let mut arms = after_name().filter(|(name, _)| *name == wanted);
+        arms.find_map(|(_, rest)| rest.strip_prefix(" => ")?.split(',').next()?.trim().parse().ok())
+    };
+    let meanings = after_name().filter_map(|(name, rest)| {
+        let text = rest.strip_prefix(',')?.trim_start().strip_prefix('"')?;
+        Some((name, text.split('"').next()?))
+    });
+    meanings.filter_map(|(name, text)| Some((number(name)?, text.to_owned()))).collect()
 }
 
 #[cfg(test)]
@@ -179,8 +184,7 @@ mod tests {
 
     #[test]
     fn exit_codes_are_read_from_their_file() {
-        let source =
-            "(Self::Good, \"all's well\"),\n    (Self::Bad, \"no\"),\n Self::Good => 0,\n    Self::Bad => 7,\n";
+        let source = "(Self::Good, \"all's well\"),\n    (\n  Self::Bad,\n  \"no\",\n ),\n Self::Good => 0,\n    Self::Bad => 7,\n";
         assert_eq!(exits(source), [(0, "all's well".to_owned()), (7, "no".to_owned())]);
     }
 
