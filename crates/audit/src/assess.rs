@@ -7,7 +7,7 @@ use model::{
     Assessment, Counts, Coverage, Digest, Evidence, Finding, InputDigests, Notice, NoticeLevel, Outcome, Run,
     TargetLine, Verdict,
 };
-use policy::{Judge, Policy, Waivers};
+use policy::{Judge, Only, Policy, Waivers};
 
 use crate::Error;
 use crate::resolved::Resolved;
@@ -39,7 +39,8 @@ pub fn assess(
     evidence: impl Iterator<Item = Result<(Digest, Evidence), Error>>,
 ) -> Result<Assessment, Error> {
     let resolved = inputs.resolved;
-    let mut judge = Judge::new(inputs.policies, inputs.as_of, &resolved.service);
+    let only: Vec<Only> = inputs.policies.iter().map(|p| only(resolved, &p.name)).collect();
+    let mut judge = Judge::for_targets(inputs.policies, &only, inputs.as_of, &resolved.service);
     let mut lines: BTreeMap<&str, TargetLine> = resolved.targets.iter().map(|t| (t.name.as_str(), line(t))).collect();
     let mut strangers = 0_u32;
     let mut probed = BTreeSet::new();
@@ -131,6 +132,12 @@ pub fn assess(
         digests: inputs.digests,
         findings: judged.findings,
     })
+}
+
+/// The targets that a policy is for; every one where it is taken without labels at least once.
+fn only(resolved: &Resolved, policy: &str) -> Only {
+    let uses = || resolved.policies.iter().filter(|u| u.policy == policy);
+    if uses().any(|u| u.labels.is_empty()) { Only::new() } else { uses().map(|u| u.labels.clone()).collect() }
 }
 
 fn line(target: &model::Target) -> TargetLine {

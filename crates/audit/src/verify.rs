@@ -3,9 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use attest::{PublicKey, Statement, VerifyError};
-use policy::Waivers;
 use model::pack::ManifestEntry;
 use model::{Assessment, Digest, Evidence, pack};
+use policy::Waivers;
 use serde_json::Value;
 
 use crate::assess::{Inputs, assess};

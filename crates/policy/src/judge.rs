@@ -31,12 +31,24 @@ pub struct Judged {
     pub notices: Vec<Notice>,
 }
 
+/// Labels that a target must carry.
+pub type Labels = BTreeMap<String, String>;
+
+/// The targets that a policy is for: those that carry all labels of at least one of these, or every target where there
+/// are none.
+pub type Only = Vec<Labels>;
+
+fn takes(only: &[Labels], labels: &Labels) -> bool {
+    only.is_empty() || only.iter().any(|wanted| wanted.iter().all(|(key, value)| labels.get(key) == Some(value)))
+}
+
 /// A control that at least one policy has, with its parameters.
 struct Judgement<'p> {
     rule: Rule<'p>,
     id: Arc<str>,
-    /// The policies that have it, in this form, by position.
+    /// The policies that have it, in this form and for the same targets, by position.
     policies: Vec<usize>,
+    only: Only,
 }
 
 /// Judges evidence piece by piece and keeps findings only, and of the facts no more than what controls of scope
@@ -61,6 +73,7 @@ pub struct Judge<'p> {
 /// What is kept of evidence for controls of scope `service`.
 struct Piece {
     target: Arc<str>,
+    labels: Labels,
     digest: Digest,
     level: Level,
     collected: Timestamp,
@@ -73,15 +86,24 @@ impl<'p> Judge<'p> {
     /// A judge for these policies at this instant. `service` is the name that findings on the whole are under.
     #[must_use]
     pub fn new(policies: &'p [Policy], as_of: Timestamp, service: &str) -> Self {
+        Self::for_targets(policies, &[], as_of, service)
+    }
+
+    /// A judge for policies of which some are for some targets only: `only` stands beside `policies`, position by
+    /// position; a policy without an entry is for every target.
+    #[must_use]
+    pub fn for_targets(policies: &'p [Policy], only: &[Only], as_of: Timestamp, service: &str) -> Self {
         let engine = Engine::new(as_of);
         let mut judgements: Vec<Judgement<'p>> = Vec::new();
         let mut forms: BTreeMap<&str, Vec<usize>> = BTreeMap::new();
         for (position, policy) in policies.iter().enumerate() {
+            let only = only.get(position).cloned().unwrap_or_default();
             for control in &policy.controls {
                 let forms = forms.entry(&control.written.id).or_default();
                 // The same control with the same parameters is judged once.
                 let same = forms.iter().filter_map(|i| Some((*i, judgements.get(*i)?)));
-                let same = same.filter(|(_, j)| j.rule.control.written == control.written).map(|(i, _)| i).next();
+                let same = same.filter(|(_, j)| j.rule.control.written == control.written && j.only == only);
+                let same = same.map(|(i, _)| i).next();
                 if let Some(judgement) = same.and_then(|i| judgements.get_mut(i)) {
                     judgement.policies.push(position);
                     continue;
@@ -90,7 +112,8 @@ impl<'p> Judge<'p> {
                 let cover = control.compiled.cover.as_ref().map_or(Ok(Vec::new()), |c| compute(c, params, &engine));
                 forms.push(judgements.len());
                 let rule = Rule { control, params: params_fact(params), cover };
-                judgements.push(Judgement { rule, id: control.written.id.as_str().into(), policies: vec![position] });
+                let id = control.written.id.as_str().into();
+                judgements.push(Judgement { rule, id, policies: vec![position], only: only.clone() });
             }
         }
         let (mut by_kind, mut kept): (BTreeMap<_, Vec<_>>, BTreeMap<_, _>) = (BTreeMap::new(), BTreeMap::new());
@@ -114,6 +137,8 @@ impl<'p> Judge<'p> {
         let name: Arc<str> = target.name.as_str().into();
         self.seen.entry(kind.clone()).or_default().insert(Arc::clone(&name));
         let judgements = self.by_kind.get(kind.as_str()).map(Vec::as_slice).unwrap_or_default();
+        let concerned = |i: &&usize| self.judgements.get(**i).is_some_and(|j| takes(&j.only, &target.labels));
+        let judgements: Vec<usize> = judgements.iter().filter(concerned).copied().collect();
         if judgements.is_empty() && !self.kept.contains_key(kind.as_str()) {
             return;
         }
@@ -122,6 +147,7 @@ impl<'p> Judge<'p> {
             (_, Some(failure)) => Err(failure.message),
             (None, None) => Err("the evidence holds neither facts nor a failure".to_owned()),
         };
+        let labels = target.labels.clone();
         let target = target_fact(&target);
         let mut walks: BTreeMap<&str, Vec<Found<'_>>> = BTreeMap::new();
         if let Ok(facts) = &facts {
@@ -156,7 +182,7 @@ impl<'p> Judge<'p> {
         drop(walks);
         if let Some(pieces) = self.kept.get_mut(kind.as_str()) {
             let entry = facts.map(|facts| entry(&name, &target, &kind, level, collected, facts));
-            pieces.push(Piece { target: name, digest, level, collected, exchanges, entry });
+            pieces.push(Piece { target: name, labels, digest, level, collected, exchanges, entry });
         }
     }
 
@@ -168,6 +194,14 @@ impl<'p> Judge<'p> {
     pub fn finish(mut self, targets: &[Target], waivers: &Waivers) -> Judged {
         let mut findings = std::mem::take(&mut self.findings);
         for judgement in &self.judgements {
+            // A label that was renamed must not silence a policy.
+            if !targets.iter().any(|t| takes(&judgement.only, &t.labels)) && !judgement.only.is_empty() {
+                let message = format!("no target has the labels that this policy is for: {}", shown(&judgement.only));
+                let on = On { target: &self.service, level: None, evidence: Vec::new() };
+                let conclusion = Conclusion::of(Verdict::Inconclusive, message);
+                self.conclude(judgement, &judgement.policies, on, conclusion, &mut findings);
+                continue;
+            }
             match judgement.rule.control.written.evidence.scope {
                 Breadth::Target => self.absent(judgement, targets, &mut findings),
                 Breadth::Service => self.whole(judgement, &mut findings),
@@ -190,18 +224,24 @@ impl<'p> Judge<'p> {
     /// Findings where there is no evidence of a control's kind.
     fn absent(&self, judgement: &Judgement<'_>, targets: &[Target], findings: &mut Vec<(usize, Finding)>) {
         let kinds = &judgement.rule.control.written.evidence.kinds;
-        let empty = BTreeSet::new();
+        let targets: Vec<&Target> = targets.iter().filter(|t| takes(&judgement.only, &t.labels)).collect();
         for kind in kinds {
-            let seen = self.seen.get(kind).unwrap_or(&empty);
+            let all = self.seen.get(kind);
+            let has_evidence = |t: &&&Target| all.is_some_and(|seen| seen.contains(t.name.as_str()));
             let left: Vec<&Target> =
-                targets.iter().filter(|t| t.subject.sort == *kind && !seen.contains(t.name.as_str())).collect();
+                targets.iter().filter(|t| t.subject.sort == *kind && !has_evidence(t)).copied().collect();
+            // Without labels, evidence counts whether or not the caller named its target.
+            let seen = match judgement.only.is_empty() {
+                true => all.is_some_and(|seen| !seen.is_empty()),
+                false => targets.iter().any(|t| has_evidence(&t)),
+            };
             for target in &left {
                 let name: Arc<str> = target.name.as_str().into();
                 let conclusion = Conclusion::of(Verdict::Inconclusive, "no evidence was collected");
                 let on = On { target: &name, level: None, evidence: Vec::new() };
                 self.conclude(judgement, &judgement.policies, on, conclusion, findings);
             }
-            if seen.is_empty() && left.is_empty() {
+            if !seen && left.is_empty() {
                 self.no_target(judgement, findings);
             }
         }
@@ -242,13 +282,17 @@ impl<'p> Judge<'p> {
     fn whole(&self, judgement: &Judgement<'_>, findings: &mut Vec<(usize, Finding)>) {
         let rule = &judgement.rule;
         let needs = &rule.control.written.evidence;
-        let mut pieces: Vec<&Piece> = needs.kinds.iter().filter_map(|k| self.kept.get(k.as_str())).flatten().collect();
+        let of_kind = |kind: &String| {
+            let pieces = self.kept.get(kind.as_str()).map(Vec::as_slice).unwrap_or_default();
+            pieces.iter().filter(|p| takes(&judgement.only, &p.labels)).collect::<Vec<_>>()
+        };
+        let mut pieces: Vec<&Piece> = needs.kinds.iter().flat_map(of_kind).collect();
         if pieces.is_empty() {
             return self.no_target(judgement, findings);
         }
         pieces.sort_by(|a, b| (&a.target, a.digest).cmp(&(&b.target, b.digest)));
         let mut unproven: Vec<String> = Vec::new();
-        for kind in needs.kinds.iter().filter(|k| self.kept.get(k.as_str()).is_none_or(Vec::is_empty)) {
+        for kind in needs.kinds.iter().filter(|k| of_kind(k).is_empty()) {
             unproven.push(format!("there is no evidence of kind '{kind}'"));
         }
         let mut used: Vec<&Piece> = Vec::new();
@@ -355,6 +399,12 @@ fn cites<'f>(exchanges: Option<&ExchangesRef>, mut holders: impl Iterator<Item =
     };
     let cite = |index: u32| Citation { exchanges: exchanges.digest, index };
     seen.iter().filter_map(index).take(MAX_CITES).map(cite).collect()
+}
+
+/// Labels as a person writes them: `tier=edge, data=personal or tier=mail`.
+fn shown(only: &[Labels]) -> String {
+    let one = |labels: &Labels| labels.iter().map(|(k, v)| format!("{k}={v}")).collect::<Vec<_>>().join(", ");
+    only.iter().map(one).collect::<Vec<_>>().join(" or ")
 }
 
 fn labels(target: &Target) -> Fact {

@@ -35,7 +35,7 @@ use std::collections::BTreeMap;
 pub use control::{Asks, Control, Names, Needs, Param, Params, Scope, Written};
 pub use diagnostic::{Diagnostic, Diagnostics, Gravity};
 pub use gate::{counts, gate};
-pub use judge::{Judge, Judged};
+pub use judge::{Judge, Judged, Labels, Only};
 pub use library::Library;
 pub use policy::{Policy, asks, policies_from_yaml, policies_to_yaml};
 pub use profile::Profile;

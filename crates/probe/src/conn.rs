@@ -111,9 +111,9 @@ impl Drop for Conn {
 
 fn of_error(error: &std::io::Error) -> Ended {
     match error.kind() {
-        std::io::ErrorKind::ConnectionReset | std::io::ErrorKind::BrokenPipe | std::io::ErrorKind::ConnectionAborted => {
-            Ended::Reset
-        }
+        std::io::ErrorKind::ConnectionReset
+        | std::io::ErrorKind::BrokenPipe
+        | std::io::ErrorKind::ConnectionAborted => Ended::Reset,
         std::io::ErrorKind::TimedOut => Ended::Timeout,
         _ => Ended::Closed,
     }

@@ -13,10 +13,10 @@ use model::{
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
+use crate::Probe;
 use crate::budget::{Budget, Limits};
 use crate::cx::{Cx, Stop};
 use crate::recorder::Recorder;
-use crate::Probe;
 
 /// How long a probe may overrun its deadline to return what it has.
 const GRACE: Duration = Duration::from_secs(2);
@@ -134,10 +134,7 @@ async fn run(job: Job, budget: Arc<Budget>, stop: Stop, events: mpsc::UnboundedS
     collected
 }
 
-fn of_join(
-    outcome: Result<Result<Facts, Failure>, tokio::task::JoinError>,
-    target: &Target,
-) -> Result<Facts, Failure> {
+fn of_join(outcome: Result<Result<Facts, Failure>, tokio::task::JoinError>, target: &Target) -> Result<Facts, Failure> {
     outcome.unwrap_or_else(|e| {
         let what = if e.is_panic() { "panicked" } else { "was cut off" };
         Err(Failure::new(

@@ -25,7 +25,10 @@ impl Exit {
         (Self::Passed, "nothing at or above --fail-on (default: high) fails or is unproven, waived findings aside"),
         (Self::Failed, "a failure at or above --fail-on that is not waived"),
         (Self::Usage, "usage or configuration: the command line, a file or a key can't be used"),
-        (Self::Inconclusive, "something at or above --fail-on is inconclusive and not waived, or the run was interrupted"),
+        (
+            Self::Inconclusive,
+            "something at or above --fail-on is inconclusive and not waived, or the run was interrupted",
+        ),
         (Self::Untrusted, "a signature, a history or a trust does not verify"),
     ];
 

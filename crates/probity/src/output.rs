@@ -37,7 +37,9 @@ pub(crate) fn parse_format(text: &str) -> Result<Wanted, String> {
 /// Checks, before any work is done, that at most one format goes to standard output and that files can be written.
 pub(crate) fn check(formats: &[Wanted]) -> Result<(), Error> {
     if formats.iter().filter(|w| w.file.is_none()).count() > 1 {
-        return Err(Error::Config("only one --format can go to standard output; give the others a file: K=FILE".into()));
+        return Err(Error::Config(
+            "only one --format can go to standard output; give the others a file: K=FILE".into(),
+        ));
     }
     for file in formats.iter().filter_map(|w| w.file.as_deref()) {
         let parent = file.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));

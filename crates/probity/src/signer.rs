@@ -52,7 +52,9 @@ fn of_reference(reference: &str, folder: &Path, allow_commands: bool) -> Result<
             "sign.key: '{reference}' is a command; the command line must allow it with --allow-commands"
         ))),
         Some(("cmd", words)) => of_command(reference, words),
-        _ => Err(Error::Config(format!("sign.key: '{reference}' is no reference; file:PATH, env:NAME or cmd:PROGRAM ARGUMENTS is wanted"))),
+        _ => Err(Error::Config(format!(
+            "sign.key: '{reference}' is no reference; file:PATH, env:NAME or cmd:PROGRAM ARGUMENTS is wanted"
+        ))),
     }
 }
 

@@ -109,7 +109,9 @@ fn request(scope: &Scope) -> Result<Request, Error> {
     if let Some(service) = &request.service {
         let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
         if service.is_empty() || service.starts_with(['.', '-']) || !service.chars().all(plain) {
-            return Err(Error::Config(format!("'{service}' is no name for a service: letters, digits, - _ . are wanted")));
+            return Err(Error::Config(format!(
+                "'{service}' is no name for a service: letters, digits, - _ . are wanted"
+            )));
         }
     }
     Ok(request)

@@ -33,7 +33,9 @@ pub(crate) fn init(args: &InitArgs) -> Result<Exit, Error> {
     let fail = |e: std::io::Error| Error::Write { path: args.out.display().to_string(), why: e.to_string() };
     let mut file = std::fs::OpenOptions::new().write(true).create_new(true).open(&args.out).map_err(fail)?;
     file.write_all(text.as_bytes()).map_err(fail)?;
-    output::stdout(format!("{} is written; next: probity audit -c {}\n", args.out.display(), args.out.display()).as_bytes())?;
+    output::stdout(
+        format!("{} is written; next: probity audit -c {}\n", args.out.display(), args.out.display()).as_bytes(),
+    )?;
     Ok(Exit::Passed)
 }
 

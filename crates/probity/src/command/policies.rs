@@ -50,7 +50,13 @@ fn list(folder: &PolicyFolder) -> Result<Exit, Error> {
     let mut text = String::from("policies\n");
     for p in &policies {
         let modified = if p.modified { "  (modified)" } else { "" };
-        text.push_str(&format!("  {:<24} {:<8} {:>3} controls  {}{modified}\n", plain(&p.name), plain(&p.version), p.controls.len(), plain(&p.title)));
+        text.push_str(&format!(
+            "  {:<24} {:<8} {:>3} controls  {}{modified}\n",
+            plain(&p.name),
+            plain(&p.version),
+            p.controls.len(),
+            plain(&p.title)
+        ));
     }
     text.push_str("\ncontrols\n");
     for control in library.controls() {

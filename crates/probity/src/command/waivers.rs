@@ -109,9 +109,20 @@ fn check(file: &Path, policy_dir: Option<&Path>) -> Result<Exit, Error> {
         let days = w.expires.duration_since(now).as_hours() / 24;
         if w.expires <= now {
             expired += 1;
-            text.push_str(&format!("expired  {} ({} on {}), since {}\n", plain(&w.id), plain(&w.control), plain(&w.target), w.expires));
+            text.push_str(&format!(
+                "expired  {} ({} on {}), since {}\n",
+                plain(&w.id),
+                plain(&w.control),
+                plain(&w.target),
+                w.expires
+            ));
         } else if days <= 30 {
-            text.push_str(&format!("soon     {} ({} on {}), {days} days left\n", plain(&w.id), plain(&w.control), plain(&w.target)));
+            text.push_str(&format!(
+                "soon     {} ({} on {}), {days} days left\n",
+                plain(&w.id),
+                plain(&w.control),
+                plain(&w.target)
+            ));
         }
     }
     text.push_str(&format!("{} waiver(s), {expired} expired\n", waivers.iter().count()));
