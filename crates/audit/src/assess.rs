@@ -73,6 +73,8 @@ pub fn assess(
             "{strangers} piece(s) of evidence on targets that the inventory does not hold"
         )));
     }
+    every_pair(resolved, &lines)?;
+
     let judged = judge.finish(&resolved.targets, inputs.waivers);
     let mut counts = Counts::default();
     for finding in &judged.findings {
@@ -132,6 +134,21 @@ pub fn assess(
         digests: inputs.digests,
         findings: judged.findings,
     })
+}
+
+/// Every probe left evidence on every target: what is missing must not pass as "no such target".
+fn every_pair(resolved: &Resolved, lines: &BTreeMap<&str, TargetLine>) -> Result<(), Error> {
+    for target in &resolved.targets {
+        let kinds = resolved.probes.get(&target.subject.sort).map(Vec::as_slice).unwrap_or_default();
+        let line = lines.get(target.name.as_str());
+        if let Some(kind) = kinds.iter().find(|kind| line.is_none_or(|l| !l.evidence.contains_key(*kind))) {
+            return Err(Error::Pack(format!("no evidence of the kind '{kind}' on the target '{}'", target.name)));
+        }
+        if kinds.is_empty() {
+            return Err(Error::Pack(format!("the inventory does not say what was collected on '{}'", target.name)));
+        }
+    }
+    Ok(())
 }
 
 /// The targets that a policy is for; every one where it is taken without labels at least once.

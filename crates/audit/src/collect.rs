@@ -1,6 +1,6 @@
 //! Collects: declared targets and this machine first, then what was found on it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use jiff::Timestamp;
@@ -12,7 +12,7 @@ use probe::{BoxFuture, Collected, Cx, Event, Job, Limits, Plan, Probe, Stop};
 use tokio::sync::mpsc;
 
 use crate::expand::Expanded;
-use crate::inventory::Scope;
+use crate::inventory::{HOST, Scope};
 use crate::pack::Writer;
 use crate::resolved::{PolicyUse, Resolved, Written};
 use crate::{Error, discover, kinds, run, scope};
@@ -36,6 +36,8 @@ pub struct Prepared {
     pub policy_uses: Vec<PolicyUse>,
     /// The least severity that blocks.
     pub fail_on: Severity,
+    /// What the command line left out of the inventory.
+    pub left_out: Vec<NotLookedAt>,
     /// How much to look for.
     pub depth: Depth,
     /// What the run may cost.
@@ -113,32 +115,38 @@ pub async fn collect(
     let began = std::time::Instant::now();
     let mut collector = Collector { prepared, writer, stop, events, run: run::Tally::default(), evidence: vec![] };
     let mut targets = prepared.expanded.targets.clone();
-    let mut left_out: Vec<NotLookedAt> = Vec::new();
+    let mut left_out = prepared.left_out.clone();
+    left_out.extend(prepared.expanded.left_out.iter().cloned());
     let mut undeclared: Vec<Undeclared> = Vec::new();
 
     let mut sockets: Option<(Target, Facts)> = None;
+    let mut unread: Option<(Target, Failure)> = None;
     collector
         .run(&targets, |evidence| {
-            if evidence.kind == "listeners"
-                && let Some(facts) = &evidence.facts
-            {
-                sockets = Some((evidence.target.clone(), facts.clone()));
+            if evidence.kind == "listeners" {
+                let target = || evidence.target.clone();
+                sockets = evidence.facts.clone().map(|facts| (target(), facts));
+                unread = evidence.failure.clone().map(|failure| (target(), failure));
             }
         })
         .await?;
+    if let Some((host, failure)) = unread {
+        collector.keep(&of_scope(host, Err(failure))?)?;
+    }
 
     if let Some((host, facts)) = sockets {
-        let seen = discover::scope(&facts, prepared.scope.complete, &targets, &prepared.scope.exclude);
+        let mut seen = discover::scope(&facts, prepared.scope.complete, &targets, &prepared.scope.exclude);
         undeclared = discover::undeclared(&seen);
         let (listeners, not_tried) = discover::to_try(&facts, &seen);
         left_out.extend(not_tried);
-        collector.keep(&of_scope(host, &seen)?)?;
         let mut answers: BTreeMap<String, Option<Facts>> = BTreeMap::new();
         collector
             .run(&listeners, |evidence| {
                 answers.insert(evidence.target.name.clone(), evidence.facts.clone());
             })
             .await?;
+        discover::write_answers(&mut seen, &facts, &answers);
+        collector.keep(&of_scope(host, Ok(&seen))?)?;
         let mut found = Vec::new();
         for listener in listeners {
             match discover::found(&listener, answers.get(&listener.name).and_then(Option::as_ref)) {
@@ -157,8 +165,15 @@ pub async fn collect(
     evidence.sort();
     left_out.sort();
     let run = run::of_this_process(tally, (started, finished, millis), prepared.limits.window, stop.is_stopped());
+    let sorts: BTreeSet<&str> = targets.iter().map(|t| t.subject.sort.as_str()).collect();
+    let kinds_of = |sort: &str| {
+        let of_host = (sort == HOST).then(|| scope::kind().name.into_owned());
+        kinds::probes_for(sort).iter().map(|p| p.kind().name.into_owned()).chain(of_host).collect()
+    };
+    let probes = sorts.into_iter().map(|sort| (sort.to_owned(), kinds_of(sort))).collect();
     let resolved = Resolved {
         format: Resolved::FORMAT.to_owned(),
+        probes,
         service: prepared.service.clone(),
         written: prepared.written.clone(),
         policies: prepared.policy_uses.clone(),
@@ -206,10 +221,13 @@ impl Collector<'_> {
 }
 
 /// The evidence of what listens beside what is declared.
-fn of_scope(host: Target, facts: &scope::ScopeFacts) -> Result<Collected, Error> {
+fn of_scope(host: Target, facts: Result<&scope::ScopeFacts, Failure>) -> Result<Collected, Error> {
     let now = Timestamp::now();
     let kind = scope::kind();
-    let facts = probe::facts(facts).map_err(|f| Error::Defect(f.message))?;
+    let (facts, failure) = match facts {
+        Ok(facts) => (Some(probe::facts(facts).map_err(|f| Error::Defect(f.message))?), None),
+        Err(failure) => (None, Some(failure)),
+    };
     let evidence = Evidence {
         format: Evidence::FORMAT.to_owned(),
         target: host,
@@ -217,8 +235,8 @@ fn of_scope(host: Target, facts: &scope::ScopeFacts) -> Result<Collected, Error>
         level: kind.level,
         asked: Ask::All,
         collected: now,
-        facts: Some(facts),
-        failure: None,
+        facts,
+        failure,
         provenance: Provenance {
             started: now,
             millis: 0,

@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr, UdpSocket};
 
 use check_tls::target::TlsSpec;
-use model::{Facts, NotLookedAt, Subject, Target, Undeclared};
+use model::{Asked, Facts, NotLookedAt, Subject, Target, Undeclared};
 use serde::Deserialize;
 
-use crate::scope::{Declaration, Looked, ScopeFacts, Socket};
+use crate::scope::{Answer, Declaration, ScopeFacts, Socket, Tls};
 
 /// A listening socket, as the `listeners` facts tell of it.
 #[derive(Clone, Debug, Deserialize)]
@@ -67,10 +67,12 @@ pub(crate) fn scope(facts: &Facts, complete: bool, declared: &[Target], exclude:
                 None => Declaration::Undeclared,
             };
             let process = socket.process.and_then(|p| p.name);
-            Socket { name: socket.name, outcome, why: excluded, process, loopback: socket.loopback }
+            let tls = Tls { outcome: Answer::LeftOut, why: None, spoke: None };
+            Socket { name: socket.name, outcome, why: excluded, process, loopback: socket.loopback, tls }
         })
         .collect();
-    ScopeFacts { complete, asked: Looked(facts.get("asked").is_some_and(|a| a == "all")), sockets }
+    let whole = facts.get("asked").is_some_and(|asked| asked == "all");
+    ScopeFacts { complete, asked: if whole { Asked::All } else { Asked::Only(Vec::new()) }, sockets }
 }
 
 /// The inventory's reason to leave a socket out.
@@ -133,6 +135,26 @@ pub(crate) fn to_try(facts: &Facts, scope: &ScopeFacts) -> (Vec<Target>, Vec<Not
         });
     }
     (targets.into_values().collect(), left_out)
+}
+
+/// Writes down what each undeclared socket answered; `answers` are the facts of the listeners by the names of their
+/// targets. What was not asked or did not answer is not proven.
+pub(crate) fn write_answers(scope: &mut ScopeFacts, facts: &Facts, answers: &BTreeMap<String, Option<Facts>>) {
+    for (line, socket) in scope.sockets.iter_mut().zip(listening(facts)) {
+        if line.outcome != Declaration::Undeclared {
+            continue;
+        }
+        let answer = socket.reach.as_ref().and_then(|reach| answers.get(&format!("listener:{reach}")));
+        let answer = answer.and_then(Option::as_ref);
+        let text = |key: &str| answer.and_then(|f| f.get(key)).and_then(|v| v.as_str()).map(str::to_owned);
+        let outcome = match text("outcome").as_deref() {
+            Some("present") => Answer::Present,
+            Some("absent") => Answer::Absent,
+            _ => Answer::NotProven,
+        };
+        let silent = || (outcome == Answer::NotProven).then(|| "it could not be asked".to_owned());
+        line.tls = Tls { outcome, why: text("why").or_else(silent), spoke: text("spoke") };
+    }
 }
 
 /// What became of a listener that was tried: a target for the TLS probe, or a line on why there is none.

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use check_tls::target::{Addresses, TlsSpec, TlsTarget, parse_endpoint};
-use model::{Failure, FailureClass, Notice, NoticeLevel, Subject, Target};
+use model::{Failure, FailureClass, NotLookedAt, Notice, NoticeLevel, Subject, Target};
 
 use crate::Error;
 use crate::inventory::{self, Declared, HOST};
@@ -25,6 +25,8 @@ pub struct Expanded {
     pub unresolved: BTreeMap<String, Failure>,
     /// What a reader should know.
     pub notices: Vec<Notice>,
+    /// Addresses that are not looked at.
+    pub left_out: Vec<NotLookedAt>,
 }
 
 /// The target that this machine is.
@@ -158,13 +160,22 @@ fn add_tls(
     {
         let message =
             format!("{}: {} address(es) found, {wanted} expected (expect_addresses)", declared.name, found.len());
+        // An address that should be there and is not can't be proven to be anything.
+        if found.len() < wanted as usize {
+            let name = format!("{}@missing", declared.name);
+            expanded.unresolved.insert(name.clone(), Failure::new(FailureClass::Unresolved, message.clone()));
+            expanded.targets.push(target(name, None));
+        }
         expanded.notices.push(Notice { level: NoticeLevel::Warning, message });
     }
-    let most = if tls.addresses == Addresses::First { 1 } else { MOST_ADDRESSES };
-    if found.len() > most && tls.addresses == Addresses::All {
-        let message = format!("{}: {} addresses found, the first {most} are looked at", declared.name, found.len());
-        expanded.notices.push(Notice { level: NoticeLevel::Warning, message });
-    }
+    let (most, why) = match tls.addresses {
+        Addresses::First => (1, "the inventory asks for the first address alone".to_owned()),
+        Addresses::All => (MOST_ADDRESSES, format!("more than {MOST_ADDRESSES} addresses of one name")),
+    };
+    let beyond = found.iter().skip(most);
+    expanded
+        .left_out
+        .extend(beyond.map(|address| NotLookedAt { what: format!("{}: {address}", declared.name), why: why.clone() }));
     for address in found.into_iter().take(most) {
         let name = if literal { declared.name.clone() } else { format!("{}@{}", declared.name, address.ip()) };
         expanded.targets.push(target(name, Some(address.ip())));

@@ -27,7 +27,7 @@ pub struct Inventory {
     pub targets: Vec<Declared>,
     /// The file of waivers.
     pub waivers: Option<String>,
-    /// The key to sign with: `file:PATH`, `env:NAME` (a path in a variable is not meant; the PEM text itself is).
+    /// The key to sign with: `file:PATH`, `env:NAME` (the variable holds the PEM text), or `cmd:PROGRAM ARGUMENTS`.
     pub sign_key: Option<String>,
     /// Public keys whose packs are believed, beside the user's own.
     pub signers: Vec<String>,
@@ -40,8 +40,6 @@ pub struct PolicyFor {
     pub policy: String,
     /// Labels that a target must carry.
     pub labels: BTreeMap<String, String>,
-    /// Line in the inventory, from 1.
-    pub line: u32,
 }
 
 /// What the inventory claims to cover.
@@ -187,8 +185,11 @@ fn policies_for(file: &mut File<'_>, node: &Node) -> Vec<PolicyFor> {
         let Some(policy) = file.text_of(policy, "policy").map(str::to_owned) else { continue };
         file.required(&fields, "labels", "the entry");
         let labels = labels(file, fields.get("labels"));
-        let line = file.place(fields.start.start).0;
-        found.push(PolicyFor { policy, labels, line });
+        if labels.is_empty() {
+            let help = Some("a policy for all targets belongs under 'policy'".to_owned());
+            file.error("empty", fields.start.clone(), "the entry names no labels".into(), help);
+        }
+        found.push(PolicyFor { policy, labels });
     }
     found
 }
@@ -240,6 +241,9 @@ fn targets(file: &mut File<'_>, node: &Node) -> Vec<Declared> {
         if name == HOST && !matches!(subject, Some(Subject::Host) | None) {
             let help = Some("give the endpoint another name".to_owned());
             file.error("bad-name", node.span.clone(), format!("'{HOST}' always means this machine"), help);
+        }
+        if subject == Some(Subject::Host) && found.iter().any(|t| t.subject == Subject::Host) {
+            file.error("duplicate", node.span.clone(), "this machine is declared twice".into(), None);
         }
         if let Some(subject) = subject {
             found.push(Declared { name, labels, subject });

@@ -108,10 +108,10 @@ impl Reader {
     /// Where it is no folder, or holds no assessment and no evidence.
     pub fn open(root: &Path) -> Result<Self, Error> {
         if !root.is_dir() {
-            return Err(Error::Pack(format!("{}: no such folder; give the folder of a pack", root.display())));
+            return Err(Error::Config(format!("{}: no such folder; give the folder of a pack", root.display())));
         }
         if !root.join(pack::ASSESSMENT).exists() && !root.join(pack::EVIDENCE_SUMS).exists() {
-            return Err(Error::Pack(format!("{}: not a pack: it holds no {}", root.display(), pack::ASSESSMENT)));
+            return Err(Error::Config(format!("{}: not a pack: it holds no {}", root.display(), pack::ASSESSMENT)));
         }
         Ok(Self { root: root.to_path_buf() })
     }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use model::{Depth, Digest, Severity, Source};
+use model::{Depth, Digest, NotLookedAt, Severity, Source};
 use policy::{Diagnostics, Kinds, Library, Policy, SourceFile, Sources, Waivers};
 use probe::Limits;
 
@@ -112,6 +112,7 @@ pub async fn prepare(request: Request) -> Result<Ready, Error> {
         policies,
         policy_uses: uses,
         fail_on: request.fail_on.or(inventory.fail_on).unwrap_or(Severity::High),
+        left_out: left_out(&declared, ready_inventory.as_ref()),
         depth: request.depth,
         limits: request.limits,
     };
@@ -148,6 +149,14 @@ fn declared(request: &Request, inventory: Option<&Inventory>) -> Result<Vec<Decl
         return Err(Error::Config("nothing to look at: name a target, give -c FILE, or --self".into()));
     }
     Ok(declared)
+}
+
+/// The targets of the inventory that the command line does not name.
+fn left_out(declared: &[Declared], inventory: Option<&Inventory>) -> Vec<NotLookedAt> {
+    let all = inventory.map(|i| i.targets.as_slice()).unwrap_or_default();
+    let missing = all.iter().filter(|t| !declared.iter().any(|d| d.name == t.name));
+    let line = |t: &Declared| NotLookedAt { what: t.name.clone(), why: "not named on the command line".to_owned() };
+    missing.map(line).collect()
 }
 
 /// Which policy is for which targets.

@@ -42,6 +42,8 @@ pub struct Resolved {
     pub policies: Vec<PolicyUse>,
     /// The least severity that blocks.
     pub fail_on: Severity,
+    /// The kinds of evidence that were collected of each sort of target: each target has one piece of each.
+    pub probes: BTreeMap<String, Vec<String>>,
     /// Every target, declared ones first, in order.
     pub targets: Vec<Target>,
     /// Found but not declared, where the inventory claims to be complete.

@@ -1,9 +1,9 @@
-//! Evidence of the kind `scope`: what listens on this machine, and whether the inventory declares it.
+//! Evidence of the kind `scope`: what listens on this machine, whether the inventory declares it, and what it speaks.
 //!
-//! It joins what the `listeners` probe found with the inventory, so that "discovered but undeclared" is judged by a
-//! control like everything else.
+//! It joins what the probes of the kinds `listeners` and `tls-hello` found with the inventory, so that "discovered but
+//! undeclared" and "nobody knows what this is" are judged by controls like everything else.
 
-use model::{Kind, Level};
+use model::{Asked, Kind, Level};
 use schemars::JsonSchema;
 use serde::Serialize;
 
@@ -19,6 +19,31 @@ pub enum Declaration {
     Undeclared,
 }
 
+/// What came of asking a socket for TLS.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Answer {
+    /// It speaks TLS, and is a target of its own.
+    Present,
+    /// It does not.
+    Absent,
+    /// It was asked and did not say, or could not be asked.
+    NotProven,
+    /// It was not asked here, being declared or left out by the inventory.
+    LeftOut,
+}
+
+/// Whether a socket speaks TLS, from evidence of the kind `tls-hello`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct Tls {
+    /// Whether it does.
+    pub outcome: Answer,
+    /// Why that is not proven.
+    pub why: Option<String>,
+    /// What it speaks instead, where its first words tell: `http`, `ssh`, …
+    pub spoke: Option<String>,
+}
+
 /// One listening socket.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Socket {
@@ -32,6 +57,8 @@ pub struct Socket {
     pub process: Option<String>,
     /// Reachable from this machine alone.
     pub loopback: bool,
+    /// Whether it speaks TLS.
+    pub tls: Tls,
 }
 
 /// What listens, beside what is declared.
@@ -40,28 +67,9 @@ pub struct ScopeFacts {
     /// The inventory claims to declare everything that listens here.
     pub complete: bool,
     /// `"all"` where every socket of this machine could be listed, else nothing.
-    pub asked: Looked,
+    pub asked: Asked,
     /// The sockets.
     pub sockets: Vec<Socket>,
-}
-
-/// Whether the list is whole.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Looked(pub bool);
-
-impl Serialize for Looked {
-    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        if self.0 { serializer.serialize_str("all") } else { serializer.collect_seq(std::iter::empty::<&str>()) }
-    }
-}
-
-impl JsonSchema for Looked {
-    fn schema_name() -> std::borrow::Cow<'static, str> {
-        "Looked".into()
-    }
-    fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
-        schemars::json_schema!({ "anyOf": [{ "const": "all" }, { "type": "array", "items": { "type": "string" } }] })
-    }
 }
 
 /// The kind: the kernel says what listens.

@@ -13,6 +13,7 @@ mod sshd;
 pub use host::{Clock, ClockSource, HostFacts, OperatingSystem, Privileges, Sign};
 pub use keyfiles::{Certificate, CertificateRef, Key, KeyFilesFacts, KeyFormat, KeyType, Place};
 pub use listeners::{ListenersFacts, Process, Protocol, Socket};
+pub use model::Asked;
 pub use mounts::{Encryption, Layer, LayerKind, LeftOut, Mount, MountsFacts, Swap, SwapArea, SwapKind};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -31,36 +32,6 @@ pub enum Outcome {
     Absent,
     /// Neither was shown; `why` says what stood in the way.
     NotProven,
-}
-
-/// Where was looked: `"all"` the places that this program knows, or those that were searched completely.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Asked {
-    /// Every place could be searched.
-    All,
-    /// These alone could be searched completely.
-    Only(Vec<String>),
-}
-
-impl Serialize for Asked {
-    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        match self {
-            Self::All => serializer.serialize_str("all"),
-            Self::Only(names) => names.serialize(serializer),
-        }
-    }
-}
-
-impl JsonSchema for Asked {
-    fn schema_name() -> std::borrow::Cow<'static, str> {
-        "Asked".into()
-    }
-    fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
-        schemars::json_schema!({
-            "description": "\"all\" the places that this program knows, or the names of those that were searched completely.",
-            "anyOf": [{ "const": "all" }, { "type": "array", "items": { "type": "string" } }],
-        })
-    }
 }
 
 /// Something that is there, or may be, but could not be read.

@@ -9,6 +9,7 @@ pub use certificate::{
     Certificate, CertificateKey, CertificateOutcome, CertificateSignature, Chain, NameMatch, NameOutcome, Ocsp,
     OcspStatus, StoreOutcome, StoreVerdict, Validity,
 };
+pub use model::Asked;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -89,36 +90,6 @@ impl VersionName {
             Self::Tls12 => 0x0303,
             Self::Tls13 => 0x0304,
         }
-    }
-}
-
-/// What was looked for: `"all"` that is known to this program, or a list of names.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Asked {
-    /// Everything in the registry of this program.
-    All,
-    /// These names or ids.
-    Only(Vec<String>),
-}
-
-impl Serialize for Asked {
-    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        match self {
-            Self::All => serializer.serialize_str("all"),
-            Self::Only(names) => names.serialize(serializer),
-        }
-    }
-}
-
-impl JsonSchema for Asked {
-    fn schema_name() -> std::borrow::Cow<'static, str> {
-        "Asked".into()
-    }
-    fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
-        schemars::json_schema!({
-            "description": "\"all\" that is known to this program, or the names looked for.",
-            "anyOf": [{ "const": "all" }, { "type": "array", "items": { "type": "string" } }],
-        })
     }
 }
 

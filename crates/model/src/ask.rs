@@ -96,3 +96,34 @@ impl schemars::JsonSchema for Ask {
         })
     }
 }
+
+/// What was looked for, beside a list of what was found: `"all"` that the probe knows of, or the names of those things or
+/// places that were looked for completely. An empty list of findings means something only beside it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Asked {
+    /// Everything that the probe knows of.
+    All,
+    /// These alone.
+    Only(Vec<String>),
+}
+
+impl Serialize for Asked {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Self::All => serializer.serialize_str("all"),
+            Self::Only(names) => names.serialize(serializer),
+        }
+    }
+}
+
+impl schemars::JsonSchema for Asked {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "Asked".into()
+    }
+    fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        schemars::json_schema!({
+            "description": "\"all\" that the probe knows of, or the names of what was looked for completely.",
+            "anyOf": [{ "const": "all" }, { "type": "array", "items": { "type": "string" } }],
+        })
+    }
+}

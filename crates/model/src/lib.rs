@@ -20,7 +20,7 @@ mod run;
 mod target;
 mod waiver;
 
-pub use ask::{Ask, Depth};
+pub use ask::{Ask, Asked, Depth};
 pub use assessment::{
     Assessment, Counts, Coverage, Gate, InputDigests, NotLookedAt, Notice, NoticeLevel, Outcome, PolicyRef, TargetLine,
     Undeclared,

@@ -51,10 +51,7 @@ impl Cx {
     /// Where a program is, or `None`.
     #[must_use]
     pub fn which(&self, program: &str) -> Option<PathBuf> {
-        if program.contains('/') {
-            return Some(PathBuf::from(program)).filter(|p| p.is_file());
-        }
-        FOLDERS.iter().map(|folder| Path::new(folder).join(program)).find(|p| p.is_file())
+        which(program)
     }
 
     /// Runs a command and records it.
@@ -66,9 +63,7 @@ impl Cx {
             .argv
             .split_first()
             .ok_or_else(|| Failure::new(FailureClass::Missing, "an empty command was asked for"))?;
-        let path = self.which(name).ok_or_else(|| {
-            Failure::new(FailureClass::Missing, format!("{name}: no such program in {}", FOLDERS.join(":")))
-        })?;
+        let path = found(name)?;
         let within = command.within.min(self.remaining());
         let version = match command.version {
             [] => None,
@@ -86,6 +81,31 @@ impl Cx {
         });
         Ok(output)
     }
+}
+
+impl Command<'_> {
+    /// Runs it without writing anything down: for commands that give secrets, which belong in no record.
+    ///
+    /// # Errors
+    /// As [`Cx::command`].
+    pub async fn run_for_secret(&self) -> Result<Output, Failure> {
+        let (name, arguments) =
+            self.argv.split_first().ok_or_else(|| Failure::new(FailureClass::Missing, "no program is named"))?;
+        run(&found(name)?, arguments, self.env, self.most, self.within).await
+    }
+}
+
+fn which(program: &str) -> Option<PathBuf> {
+    if program.contains('/') {
+        return Some(PathBuf::from(program)).filter(|p| p.is_file());
+    }
+    FOLDERS.iter().map(|folder| Path::new(folder).join(program)).find(|p| p.is_file())
+}
+
+fn found(program: &str) -> Result<PathBuf, Failure> {
+    which(program).ok_or_else(|| {
+        Failure::new(FailureClass::Missing, format!("{program}: no such program in {}", FOLDERS.join(":")))
+    })
 }
 
 /// The first line that a program says of itself, on either output.

@@ -7,7 +7,7 @@ use audit::inventory::Inventory;
 use audit::keys::{self, Named, Signer};
 
 /// The key for a pack: the command line's, the inventory's, or the user's own, which is made on first use but never in CI.
-pub(crate) fn signer(
+pub(crate) async fn signer(
     key: Option<&Path>,
     inventory: Option<&Inventory>,
     folder: &Path,
@@ -17,7 +17,7 @@ pub(crate) fn signer(
         return of_file(path);
     }
     if let Some(reference) = inventory.and_then(|i| i.sign_key.as_deref()) {
-        return of_reference(reference, folder, allow_commands);
+        return of_reference(reference, folder, allow_commands).await;
     }
     if audit::run::in_ci() {
         return Ok(Signer::Nobody("no key was given, and none is made in CI; give one with --key".to_owned()));
@@ -39,7 +39,7 @@ fn of_file(path: &Path) -> Result<Signer, Error> {
 }
 
 /// Secrets are references: `file:PATH`, `env:NAME`, `cmd:…`.
-fn of_reference(reference: &str, folder: &Path, allow_commands: bool) -> Result<Signer, Error> {
+async fn of_reference(reference: &str, folder: &Path, allow_commands: bool) -> Result<Signer, Error> {
     match reference.split_once(':') {
         Some(("file", path)) => of_file(&folder.join(path)),
         Some(("env", name)) => {
@@ -51,23 +51,22 @@ fn of_reference(reference: &str, folder: &Path, allow_commands: bool) -> Result<
         Some(("cmd", _)) if !allow_commands => Err(Error::Config(format!(
             "sign.key: '{reference}' is a command; the command line must allow it with --allow-commands"
         ))),
-        Some(("cmd", words)) => of_command(reference, words),
+        Some(("cmd", words)) => of_command(reference, words).await,
         _ => Err(Error::Config(format!(
             "sign.key: '{reference}' is no reference; file:PATH, env:NAME or cmd:PROGRAM ARGUMENTS is wanted"
         ))),
     }
 }
 
-/// Runs a program, without a shell, and reads the key from what it says.
-fn of_command(reference: &str, words: &str) -> Result<Signer, Error> {
+/// Runs a program, without a shell and under bounds, and reads the key from what it says.
+async fn of_command(reference: &str, words: &str) -> Result<Signer, Error> {
     let fail = |why: String| Error::Key { path: reference.to_owned(), why };
-    let mut words = words.split_whitespace();
-    let program = words.next().ok_or_else(|| fail("no program is named".into()))?;
-    let output = std::process::Command::new(program).args(words).stdin(std::process::Stdio::null()).output();
-    let output = output.map_err(|e| fail(format!("can't be started: {e}")))?;
+    let argv: Vec<&str> = words.split_whitespace().collect();
+    let output = probe::Command::new(&argv).run_for_secret().await.map_err(|f| fail(f.message))?;
     let pem = std::str::from_utf8(&output.stdout).map_err(|_| fail("it gave no PEM text".into()))?;
     let key = attest::SigningKey::from_pem(pem).map_err(|e| fail(e.to_string()))?;
-    Ok(Signer::Key { key: Box::new(key), label: program.to_owned(), self_made: false })
+    let label = argv.first().map_or_else(String::new, |program| (*program).to_owned());
+    Ok(Signer::Key { key: Box::new(key), label, self_made: false })
 }
 
 /// Everybody whose packs are believed: keys named on the command line and by an inventory, and the user's own.

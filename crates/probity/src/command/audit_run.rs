@@ -33,7 +33,7 @@ pub(crate) async fn audit(args: AuditArgs) -> Result<Exit, Error> {
         return dry_run(&ready.prepared);
     }
     let signer =
-        signer::signer(args.key.as_deref(), ready.inventory.as_ref(), &ready.folder, args.scope.allow_commands)?;
+        signer::signer(args.key.as_deref(), ready.inventory.as_ref(), &ready.folder, args.scope.allow_commands).await?;
     let baseline = args.baseline.as_deref().map(baseline).transpose()?;
     let mut writer = writer(args.out.as_deref(), &ready.prepared.service)?;
 
