@@ -197,7 +197,7 @@ impl<'a> Decision<'_, 'a> {
         }
         if list.unproven {
             self.unproven.push(|| Reason {
-                message: format!("{} is not proven", label(list.parent, &list.at)),
+                message: format!("{} is not proven", name_of(list.parent).unwrap_or(&list.at)),
                 item: Some(list.at.clone()),
                 cites: (self.subject.cite)(list, 0, None),
             });
@@ -297,7 +297,7 @@ impl<'a> Decision<'_, 'a> {
         self.unproven.push(|| {
             let why = item.text_at("why").map_or_else(String::new, |why| format!(": {why}"));
             Reason {
-                message: format!("{} is not proven{why}", label(item, at)),
+                message: format!("{} is not proven{why}", label(item, list, at)),
                 item: Some(at.to_owned()).filter(|at| !at.is_empty()),
                 cites: (self.subject.cite)(list, i, Some(item)),
             }
@@ -317,7 +317,7 @@ impl<'a> Decision<'_, 'a> {
 
 fn self_reason(subject: &Subject<'_>, list: &Found<'_>, i: usize, item: &Fact, at: String, why: &str) -> Reason {
     let cites = (subject.cite)(list, i, Some(item));
-    let message = if at.is_empty() { why.to_owned() } else { format!("{}: {why}", label(item, &at)) };
+    let message = if at.is_empty() { why.to_owned() } else { format!("{}: {why}", label(item, list, &at)) };
     Reason { message, item: Some(at).filter(|at| !at.is_empty()), cites }
 }
 
@@ -357,12 +357,20 @@ fn names(item: &Fact) -> impl Iterator<Item = &str> {
     [item.as_text(), item.text_at("name"), item.text_at("id")].into_iter().flatten()
 }
 
-/// How an item is called in a message.
-fn label<'f>(item: &'f Fact, at: &'f str) -> &'f str {
-    let name = [item.text_at("name"), item.text_at("id"), item.as_text()].into_iter().flatten().next();
-    match (name, at) {
-        (Some(name), _) => name,
-        (None, "") => "it",
-        (None, at) => at,
+/// How an item is called in a message: by its own name, by that of the item that it is a part of (`tcp:0.0.0.0:22, tls`),
+/// or by its place.
+fn label(item: &Fact, list: &Found<'_>, at: &str) -> String {
+    match (name_of(item).or_else(|| item.as_text()), &list.reached) {
+        (Some(name), _) => name.to_owned(),
+        (None, Reached::Single) if name_of(list.parent).is_some() => {
+            let whole = name_of(list.parent).unwrap_or_default();
+            format!("{whole}, {}", at.rsplit('.').next().unwrap_or(at))
+        }
+        (None, _) if at.is_empty() => "it".to_owned(),
+        (None, _) => at.to_owned(),
     }
+}
+
+fn name_of(item: &Fact) -> Option<&str> {
+    item.text_at("name").or_else(|| item.text_at("id"))
 }

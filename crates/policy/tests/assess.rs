@@ -109,3 +109,26 @@ fn the_same_evidence_in_another_order_gives_the_same_bytes() {
     };
     assert_eq!(run(&["a", "b", "c"]), run(&["c", "a", "b"]));
 }
+
+#[test]
+fn a_policy_for_some_targets_is_for_those_alone_and_never_falls_silent() {
+    let policies = common::policies(&control(LEGACY));
+    let judge = |wanted: &str| {
+        let only = [vec![policy::Labels::from([("tier".to_owned(), wanted.to_owned())])]];
+        let mut judge = Judge::for_targets(&policies, &only, common::NOW.parse().unwrap(), "service");
+        let mut other = evidence("tls", "other", Ok(facts("accepted")));
+        other.target.labels.clear();
+        let targets = [common::target("edge"), other.target.clone()];
+        judge.evidence(other, Digest::of(b"o"));
+        judge.evidence(evidence("tls", "edge", Ok(facts("refused"))), Digest::of(b"e"));
+        judge.finish(&targets, &Waivers::default()).findings
+    };
+    let edge = judge("edge");
+    assert_eq!(edge.iter().map(|f| (&*f.target, f.verdict)).collect::<Vec<_>>(), [("edge", Verdict::Pass)]);
+    let renamed = judge("edges");
+    assert_eq!(
+        renamed.iter().map(|f| (&*f.target, f.verdict)).collect::<Vec<_>>(),
+        [("service", Verdict::Inconclusive)]
+    );
+    assert!(renamed[0].reasons[0].message.contains("tier=edges"), "{:?}", renamed[0].reasons);
+}
