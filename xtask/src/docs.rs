@@ -18,6 +18,8 @@ const PAGES: [(&str, Page); 3] =
 const EXITS: &str = "crates/probity/src/exit.rs";
 /// The folder of schemas, relative to the root.
 const SCHEMAS: &str = "docs/schemas";
+/// The folder of one invented report in each format, relative to the root.
+const SAMPLES: &str = "reports/samples";
 
 /// Writes the pages, or with `check` says which ones are out of date.
 ///
@@ -40,21 +42,36 @@ pub(crate) fn schemas(check: bool) -> Result<()> {
     let probity = build_probity(false)?;
     let scratch = Scratch::new("schemas")?;
     run(command(&[&probity.to_string_lossy(), "policy", "schema", "--out"]).arg(scratch.path()))?;
-    let folder = root().join(SCHEMAS);
+    settle_folder(scratch.path(), &root().join(SCHEMAS), check, "schema")
+}
+
+/// Writes the samples of reports, or with `check` says which ones are out of date.
+///
+/// # Errors
+/// When the example does not compile or a sample is out of date.
+pub(crate) fn samples(check: bool) -> Result<()> {
+    let scratch = Scratch::new("samples")?;
+    let example = ["cargo", "run", "--quiet", "--package", "report", "--all-features", "--example", "sample", "--"];
+    run(command(&example).arg(scratch.path()))?;
+    settle_folder(scratch.path(), &root().join(SAMPLES), check, "docs")
+}
+
+/// Makes a folder hold exactly what another one holds, or names what differs.
+fn settle_folder(from: &Path, folder: &Path, check: bool, task: &str) -> Result<()> {
     let mut wanted = BTreeMap::new();
-    for entry in std::fs::read_dir(scratch.path())? {
+    for entry in std::fs::read_dir(from)? {
         let entry = entry?;
         wanted.insert(folder.join(entry.file_name()), std::fs::read_to_string(entry.path())?);
     }
     if wanted.is_empty() {
-        bail!("`probity policy schema` wrote no schema");
+        bail!("nothing was written for {}", folder.display());
     }
-    settle(&wanted, check, "schema")?;
-    for entry in std::fs::read_dir(&folder)? {
+    settle(&wanted, check, task)?;
+    for entry in std::fs::read_dir(folder)? {
         let path = entry?.path();
         if !wanted.contains_key(&path) {
             if check {
-                bail!("{} is no longer written by the program: `cargo xtask schema`", path.display());
+                bail!("{} is no longer written: `cargo xtask {task}`", path.display());
             }
             std::fs::remove_file(path)?;
         }

@@ -67,7 +67,7 @@ fn main() -> ExitCode {
         Task::Test => test::run_all(),
         Task::Tidy => tidy::run(),
         Task::Bars { skip_build } => bars::run(skip_build),
-        Task::Docs { check } => docs::pages(check),
+        Task::Docs { check } => docs::pages(check).and_then(|()| docs::samples(check)),
         Task::Schema { check } => docs::schemas(check),
         Task::Lab { names } => lab::foreground(&names),
         Task::Bench => bench::run_all(),

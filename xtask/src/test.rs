@@ -75,6 +75,7 @@ pub(crate) fn run_all() -> Result<()> {
     steps.step("policy lint", || run(&mut command(&[&probity, "policy", "lint"])))?;
     steps.step("policy test", || run(&mut command(&[&probity, "policy", "test"])))?;
     steps.step("generated pages", || docs::pages(true))?;
+    steps.step("samples of reports", || docs::samples(true))?;
     steps.step("generated schemas", || docs::schemas(true))?;
     steps.summary();
     Ok(())

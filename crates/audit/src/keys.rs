@@ -20,7 +20,12 @@ pub struct Named {
     pub label: String,
     /// The key.
     pub key: PublicKey,
+    /// This user's own, made on first use; nobody else vouches for it.
+    pub self_made: bool,
 }
+
+/// What this user's own key is called in reports.
+pub const OWN: &str = "your own key";
 
 /// How a pack gets its signature.
 pub enum Signer {
@@ -113,7 +118,7 @@ pub fn read_public(path: &Path) -> Result<Named, Error> {
     let pem = std::str::from_utf8(&bytes).map_err(|_| fail("not a PEM file".into()))?;
     let key = PublicKey::from_pem(pem).map_err(|e| fail(e.to_string()))?;
     let label = path.file_stem().map_or_else(String::new, |s| s.to_string_lossy().into_owned());
-    Ok(Named { label, key })
+    Ok(Named { label, key, self_made: false })
 }
 
 /// The keys that this user trusts without being told: their own, and those added by `probity keys trust`.
@@ -124,7 +129,7 @@ pub fn trusted(dir: &Path) -> Result<Vec<Named>, Error> {
     let mut found = Vec::new();
     let own = dir.join("key.pub");
     if own.exists() {
-        found.push(read_public(&own)?);
+        found.push(Named { label: OWN.to_owned(), self_made: true, ..read_public(&own)? });
     }
     let folder = dir.join("trusted");
     let Ok(entries) = fs::read_dir(&folder) else { return Ok(found) };

@@ -357,7 +357,11 @@ pub fn signature(reader: &Reader, trusted: &[Named]) -> report::Signature {
             report::Signature::Signed {
                 fingerprint: signer.fingerprint().to_string(),
                 label: named.map(|n| n.label.clone()),
-                trust: if named.is_some() { report::Trust::Trusted } else { report::Trust::Unknown },
+                trust: match named {
+                    Some(named) if named.self_made => report::Trust::SelfMade,
+                    Some(_) => report::Trust::Trusted,
+                    None => report::Trust::Unknown,
+                },
             }
         }
     }

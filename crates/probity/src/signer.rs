@@ -26,7 +26,7 @@ pub(crate) async fn signer(
         return Ok(Signer::Nobody("no home folder to keep a key in; give one with --key".to_owned()));
     };
     match keys::own_key(&dir) {
-        Ok(key) => Ok(Signer::Key { key: Box::new(key), label: "your own key".to_owned(), self_made: true }),
+        Ok(key) => Ok(Signer::Key { key: Box::new(key), label: keys::OWN.to_owned(), self_made: true }),
         // A key that is there but can't be used is a mistake to mend; a folder that can't be made is a fact of the place.
         Err(e) if dir.join("key.pem").exists() => Err(e),
         Err(e) => Ok(Signer::Nobody(format!("no key could be made: {e}"))),

@@ -30,8 +30,6 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     }
     let files: Vec<&str> = RENDERERS.iter().map(|r| r.file).filter(|f| !f.is_empty()).collect();
     std::fs::write(folder.join("VERIFY.md"), report::verify_md(&view, &files))?;
-    let schema = serde_json::to_vec_pretty(&report::assessment_schema())?;
-    std::fs::write(folder.join("assessment.schema.json"), schema)?;
     let facts = sample::tls_facts();
     std::fs::write(
         folder.join("scan.txt"),

@@ -33,7 +33,7 @@ pub(crate) fn keys(command: KeysCommand) -> Result<Exit, Error> {
                 true => format!("your own   {}  {}\n", store::read_public(&own)?.key.fingerprint(), own.display()),
                 false => format!("your own   none yet; the first audit makes {}\n", dir.join("key.pem").display()),
             };
-            for named in store::trusted(&dir)?.iter().filter(|n| n.label != "key") {
+            for named in store::trusted(&dir)?.iter().filter(|n| !n.self_made) {
                 text.push_str(&format!("trusted    {}  {}\n", named.key.fingerprint(), named.label));
             }
             output::stdout(text.as_bytes())?;
