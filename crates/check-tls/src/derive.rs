@@ -3,6 +3,7 @@
 //! Nothing is concluded from what the engine meant to do, only from what was sent and what came back. Trust stores are
 //! the one thing that is not in the record; [`crate::facts::Chain::stores`] is left empty here.
 
+mod across;
 mod behaviour;
 mod groups;
 pub(crate) mod record;

@@ -1,9 +1,10 @@
 //! Groups for key exchange and primes of finite-field Diffie-Hellman.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use model::Digest;
 
+use super::across::{Across, Shown};
 use super::record::Record;
 use super::versions::Suites;
 use crate::facts::{Dhe, Group, Outcome, Version, VersionName};
@@ -13,15 +14,6 @@ use crate::trial::Purpose;
 
 /// Versions in which groups are named.
 const WITH_GROUPS: [VersionName; 4] = [VersionName::Tls10, VersionName::Tls11, VersionName::Tls12, VersionName::Tls13];
-
-/// Groups accepted and refused in one version, with the exchanges behind each.
-#[derive(Default)]
-struct Shown {
-    accepted: BTreeMap<u16, Vec<u32>>,
-    refused: BTreeMap<u16, Vec<u32>>,
-    /// A choice that was not offered, or another thing that stopped the search.
-    trouble: String,
-}
 
 /// A prime that a server used.
 pub(super) struct Prime {
@@ -69,36 +61,17 @@ pub(super) fn groups(record: &Record, versions: &[Version], handshakes: &[(u32, 
 }
 
 fn group(info: &GroupInfo, spoken: &[(VersionName, Shown)], open: Option<VersionName>) -> Group {
-    let mut versions = Vec::new();
-    let mut seen = BTreeSet::new();
-    let mut why = open.map(|version| format!("whether {} is spoken is not proven", version.as_str()));
-    for (version, shown) in spoken {
-        if let Some(indices) = shown.accepted.get(&info.id) {
-            versions.push(*version);
-            seen.extend(indices);
-        } else if let Some(indices) = shown.refused.get(&info.id) {
-            seen.extend(indices);
-        } else {
-            why = Some(format!("{}: {}", version.as_str(), shown.trouble));
-        }
-    }
-    if spoken.is_empty() && why.is_none() {
-        why = Some("no version with groups is spoken".into());
-    }
-    let outcome = match (&why, versions.is_empty()) {
-        (_, false) => Outcome::Accepted,
-        (None, true) => Outcome::Refused,
-        (Some(_), true) => Outcome::NotProven,
-    };
+    let none = "no version with groups is spoken";
+    let Across { versions, outcome, why, seen } = Across::of(info.id, spoken, open, none);
     Group {
         id: super::id(info.id),
         name: info.name.into(),
         versions,
         outcome,
-        why: why.filter(|_| outcome == Outcome::NotProven),
+        why,
         bits: info.bits,
         post_quantum: info.post_quantum(),
-        seen: seen.into_iter().collect(),
+        seen,
     }
 }
 
@@ -169,15 +142,6 @@ fn tls12(record: &Record, version: VersionName, primes: &[Prime]) -> Shown {
         shown.refuse(record.refusal(entry), &fields);
     }
     shown
-}
-
-impl Shown {
-    fn refuse(&mut self, cites: Option<Vec<u32>>, groups: &BTreeSet<u16>) {
-        let Some(cites) = cites else { return };
-        for group in groups {
-            self.refused.entry(*group).or_insert_with(|| cites.clone());
-        }
-    }
 }
 
 pub(super) fn dhe(record: &Record, versions: &[Version]) -> Dhe {

@@ -1,7 +1,8 @@
 //! Signature schemes in the handshake.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
+use super::across::{Across, Shown};
 use super::record::Record;
 use super::versions::Suites;
 use crate::facts::{Outcome, SignatureScheme, Version, VersionName};
@@ -11,13 +12,6 @@ use crate::trial::Purpose;
 
 /// Bytes that follow a ServerHello only where the server went on to its certificate: a lone encrypted alert is 24.
 pub(crate) const FLIGHT: usize = 256;
-
-#[derive(Default)]
-struct Shown {
-    accepted: BTreeMap<u16, Vec<u32>>,
-    refused: BTreeMap<u16, Vec<u32>>,
-    trouble: String,
-}
 
 pub(super) fn schemes(record: &Record, versions: &[Version], handshakes: &[(u32, u16)]) -> Vec<SignatureScheme> {
     let mut spoken = Vec::new();
@@ -29,43 +23,22 @@ pub(super) fn schemes(record: &Record, versions: &[Version], handshakes: &[(u32,
             }
             Outcome::Accepted => spoken.push((version.name, tls12(record))),
             Outcome::Refused => {}
-            Outcome::NotProven => {
-                open = Some(format!("whether {} is spoken is not proven", version.name.as_str()));
-            }
+            Outcome::NotProven => open = Some(version.name),
         }
     }
     SCHEMES
         .iter()
         .map(|info| {
-            let mut why = open.clone();
-            let mut versions = Vec::new();
-            let mut seen = BTreeSet::new();
-            for (version, shown) in &spoken {
-                if let Some(indices) = shown.accepted.get(&info.id) {
-                    versions.push(*version);
-                    seen.extend(indices);
-                } else if let Some(indices) = shown.refused.get(&info.id) {
-                    seen.extend(indices);
-                } else {
-                    why = Some(format!("{}: {}", version.as_str(), shown.trouble));
-                }
-            }
-            if spoken.is_empty() && why.is_none() {
-                why = Some("no version in which schemes are named is spoken".into());
-            }
-            let outcome = match (&why, versions.is_empty()) {
-                (_, false) => Outcome::Accepted,
-                (None, true) => Outcome::Refused,
-                (Some(_), true) => Outcome::NotProven,
-            };
+            let none = "no version in which schemes are named is spoken";
+            let Across { versions, outcome, why, seen } = Across::of(info.id, &spoken, open, none);
             SignatureScheme {
                 id: super::id(info.id),
                 name: info.name.into(),
                 hash: info.hash.map(str::to_owned),
                 versions,
                 outcome,
-                why: why.filter(|_| outcome == Outcome::NotProven),
-                seen: seen.into_iter().collect(),
+                why,
+                seen,
             }
         })
         .collect()
@@ -122,13 +95,4 @@ fn tls13(record: &Record, handshakes: &[(u32, u16)]) -> Shown {
         shown.refuse(record.refusal(entry), &entry.schemes);
     }
     shown
-}
-
-impl Shown {
-    fn refuse(&mut self, cites: Option<Vec<u32>>, schemes: &BTreeSet<u16>) {
-        let Some(cites) = cites else { return };
-        for scheme in schemes {
-            self.refused.entry(*scheme).or_insert_with(|| cites.clone());
-        }
-    }
 }
