@@ -74,8 +74,7 @@ pub fn seal(writer: &mut Writer, contents: &Contents<'_>, signer: &Signer) -> Re
     };
     let pieces = contents.evidence.iter().map(|digest| Ok((*digest, reader.evidence(digest)?)));
     let assessment = assess(&inputs, pieces)?;
-    let bytes = model::canonical_json(&assessment).map_err(|e| Error::Defect(e.to_string()))?;
-    writer.file(pack::ASSESSMENT, &bytes)?;
+    writer.file(pack::ASSESSMENT, &model::canonical_json(&assessment).map_err(|e| Error::Defect(e.to_string()))?)?;
 
     let mut bundle = None;
     if let Signer::Key { key, .. } = signer {

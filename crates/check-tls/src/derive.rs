@@ -18,7 +18,9 @@ use model::{Ended, Exchange, Failure, FailureClass};
 use record::{Record, Took};
 
 use crate::certificate;
-use crate::facts::{Asked, Chain, Ocsp, Outcome, Presence, TlsFacts, Version, VersionName};
+use crate::facts::{
+    Asked, Chain, ChainOutcome, Ocsp, Outcome, Presence, SignatureScheme, TlsFacts, Version, VersionName,
+};
 use crate::handshake::{self, Offer, Seen};
 use crate::target::TlsSpec;
 
@@ -76,7 +78,8 @@ pub fn derive(spec: &TlsSpec, exchanges: &[Exchange]) -> Result<TlsFacts, Failur
     let groups = groups::groups(&record, &versions, &pairs(|seen| seen.group));
     let signature_schemes = schemes::schemes(&record, &versions, &pairs(|seen| seen.signature_scheme));
     let dhe = groups::dhe(&record, &versions);
-    let chains = chains(spec, &main, &served);
+    let mut chains = chains(spec, &main, &served);
+    chains.extend(unread(spec, &main, &signature_schemes, &handshakes));
     Ok(TlsFacts {
         address: spec.address.clone(),
         asked: Asked::All,
@@ -184,6 +187,8 @@ fn chains(spec: &TlsSpec, main: &Option<String>, served: &[Served]) -> Vec<Chain
             Some((_, chain)) => chain,
             None => {
                 let chain = Chain {
+                    outcome: ChainOutcome::Served,
+                    why: None,
                     sni: one.sni.clone(),
                     versions: vec![],
                     certificates: certificate::describe(&one.chain),
@@ -208,6 +213,34 @@ fn chains(spec: &TlsSpec, main: &Option<String>, served: &[Served]) -> Vec<Chain
     let mut chains: Vec<Chain> = chains.into_iter().map(|(_, chain)| chain).collect();
     chains.sort_by_key(|chain| chain.sni != *main);
     chains
+}
+
+/// Where TLS 1.3 signs with a scheme of which no handshake was read, it may serve a certificate that nobody looked at.
+fn unread(
+    spec: &TlsSpec,
+    main: &Option<String>,
+    schemes: &[SignatureScheme],
+    handshakes: &[Handshake],
+) -> Option<Chain> {
+    let read = |scheme: &&SignatureScheme| {
+        let same = |h: &&Handshake| h.seen.signature_scheme.map(id).as_deref() == Some(&*scheme.id);
+        handshakes.iter().filter(|h| h.offer.sni == *main && !h.seen.chain.is_empty()).any(|h| same(&h))
+    };
+    let missing: Vec<&str> = schemes
+        .iter()
+        .filter(|scheme| scheme.versions.contains(&VersionName::Tls13) && !read(scheme))
+        .map(|scheme| scheme.name.as_str())
+        .collect();
+    (!missing.is_empty()).then(|| Chain {
+        outcome: ChainOutcome::NotProven,
+        why: Some(format!("the certificate that TLS 1.3 serves with {} was not read", missing.join(", "))),
+        sni: main.clone(),
+        versions: vec![VersionName::Tls13],
+        certificates: vec![],
+        name_match: certificate::name_match(spec.host.as_deref(), &[]),
+        stores: vec![],
+        seen: vec![],
+    })
 }
 
 /// The different chains of a record by the digest of each certificate, for those who add to the facts.

@@ -6,8 +6,8 @@
 mod certificate;
 
 pub use certificate::{
-    Certificate, CertificateKey, CertificateOutcome, CertificateSignature, Chain, NameMatch, NameOutcome, Ocsp,
-    OcspStatus, StoreOutcome, StoreVerdict, Validity,
+    Certificate, CertificateKey, CertificateOutcome, CertificateSignature, Chain, ChainOutcome, NameMatch, NameOutcome,
+    Ocsp, OcspStatus, StoreOutcome, StoreVerdict, Validity,
 };
 pub use model::Asked;
 use schemars::JsonSchema;

@@ -46,6 +46,8 @@ pub enum Signatures {
     Eddsa,
     /// ML-DSA (FIPS 204).
     MlDsa,
+    /// One scheme alone, by its code point.
+    One(u16),
 }
 
 /// What a handshake offers. Its JSON form is the question of the exchange.

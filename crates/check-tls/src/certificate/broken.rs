@@ -5,9 +5,9 @@ use x509_parser::certificate::X509Certificate;
 use x509_parser::prelude::FromDer as _;
 use x509_parser::x509::{SubjectPublicKeyInfo, X509Version};
 
-use super::path::Link;
+use super::path::{Link, may_sign};
 use super::stores::Store;
-use super::{key, signature, signed_with, text};
+use super::{key, parse, signature, signed_with, text};
 use crate::facts::StoreOutcome;
 
 /// Why webpki found no path from the chain to the store. First the links are walked from the leaf upwards, by name and
@@ -18,6 +18,15 @@ pub(crate) fn why(links: &[Link<'_>], store: &Store, error: &Error) -> (StoreOut
         let at = walked.last().copied().unwrap_or_default();
         match step(links, store, at) {
             Step::Broken(outcome, why) => return (outcome, why),
+            Step::Anchor if anchor_may_not_sign(links, store, at) => {
+                let issuer =
+                    links.get(at).and_then(|link| link.x509.as_ref().ok()).map(|x509| text::name(x509.issuer()));
+                let issuer = issuer.unwrap_or_default();
+                return (
+                    StoreOutcome::Untrusted,
+                    format!("{issuer} in the store has a key usage that does not allow it to sign certificates"),
+                );
+            }
             Step::Anchor => return rule(links, &walked, error),
             Step::To(next) if walked.contains(&next) => {
                 return (
@@ -28,6 +37,14 @@ pub(crate) fn why(links: &[Link<'_>], store: &Store, error: &Error) -> (StoreOut
             Step::To(next) => walked.push(next),
         }
     }
+}
+
+/// Whether no anchor of the issuer's name may sign certificates.
+fn anchor_may_not_sign(links: &[Link<'_>], store: &Store, at: usize) -> bool {
+    let Some(certificate) = links.get(at).and_then(|link| link.x509.as_ref().ok()) else { return false };
+    let roots = store.known.iter().filter_map(|known| parse(known.der.as_deref()?).ok());
+    let mut named = roots.filter(|root| root.subject().as_raw() == certificate.issuer().as_raw()).peekable();
+    named.peek().is_some() && named.all(|root| !may_sign(&root))
 }
 
 enum Step {
@@ -114,6 +131,15 @@ fn rule(links: &[Link<'_>], walked: &[usize], error: &Error) -> (StoreOutcome, S
             .find(|at| links.get(*at).and_then(|link| link.x509.as_ref().ok()).is_some_and(|x509| fault(*at, x509)));
         at.map_or_else(|| "a certificate of the path".to_owned(), |at| who(links, at))
     };
+    // The search is told of this as of a path that leads nowhere.
+    let above = walked.iter().copied().filter(|at| *at > 0);
+    let mut above = above.filter_map(|at| Some((at, links.get(at)?.x509.as_ref().ok()?)));
+    if let Some((at, _)) = above.find(|(_, x509)| !may_sign(x509)) {
+        return untrusted(format!(
+            "{} signs a certificate, but its key usage does not allow that (no keyCertSign)",
+            who(links, at)
+        ));
+    }
     match error {
         Error::CaUsedAsEndEntity => {
             untrusted(format!("{} is marked as a certificate authority (basic constraints)", who(links, 0)))

@@ -151,17 +151,32 @@ impl<'c> Chain<'c> {
         let others = path
             .intermediate_certificates()
             .map(|certificate| self.links.iter().find(|link| link.undated == certificate.der()));
-        for link in std::iter::once(Some(leaf)).chain(others) {
+        for (at, link) in std::iter::once(Some(leaf)).chain(others).enumerate() {
             let link = link?;
+            if at > 0 && !may_sign(link.x509.as_ref().ok()?) {
+                return None;
+            }
             intervals.push(Interval::of(link.x509.as_ref().ok()?.validity()));
             subjects.push(link.subject.clone());
         }
         let anchor = store.anchors.iter().position(|anchor| std::ptr::eq(anchor, path.anchor()))?;
         let anchor = store.known.get(anchor)?;
+        if anchor.der.as_deref().and_then(|der| parse(der).ok()).is_some_and(|root| !may_sign(&root)) {
+            return None;
+        }
         intervals.extend(anchor.valid);
         subjects.push(anchor.subject.clone());
         let valid = intervals.into_iter().map(Some).reduce(|valid, next| valid?.and(next?)).flatten();
         Some(Found { valid, subjects })
+    }
+}
+
+/// Whether a certificate's key may sign certificates (RFC 5280, 6.1.4 n), which webpki does not look at: where the key
+/// usage is named, it must hold `keyCertSign`.
+pub(crate) fn may_sign(certificate: &X509Certificate<'_>) -> bool {
+    match certificate.key_usage() {
+        Ok(usage) => usage.is_none_or(|usage| usage.value.key_cert_sign()),
+        Err(_) => false,
     }
 }
 

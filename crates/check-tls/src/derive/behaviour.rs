@@ -176,7 +176,7 @@ pub(super) fn consistent(record: &Record) -> Feature {
         return feature(Presence::NotProven, Some("no handshake was repeated"), None, seen);
     }
     match rest.iter().find(|(_, other)| *other != first.1) {
-        None => feature(Presence::Present, None, None, seen),
+        None => feature(Presence::Present, None, Some(format!("{} handshakes compared", met.len())), seen),
         Some(other) => {
             let what = match () {
                 () if other.1.0 != first.1.0 => "versions",

@@ -26,7 +26,10 @@ impl Suites {
         let groups: BTreeSet<u16> = record.chosen(version).filter_map(|(_, hello)| hello.group).collect();
         let mut refused = BTreeSet::new();
         for entry in record.entries.iter().filter(|e| e.meant() == version && names_suites(e, &groups)) {
-            if record.refusal(entry).is_some() {
+            // A server that names the version as its reason, and speaks it all the same with other hellos, said nothing of
+            // the suites.
+            let of_version = entry.took == Took::Declined(PROTOCOL_VERSION) && record.speaks(version);
+            if !of_version && record.refusal(entry).is_some() {
                 refused.extend(&entry.suites);
             }
         }

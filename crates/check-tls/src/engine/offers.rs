@@ -83,6 +83,25 @@ pub(crate) fn older(version: VersionName, sni: Option<&str>, suites: &[u16], gro
     hello
 }
 
+/// A hello as the clients of TLS 1.0 sent it: server name, point formats and the three NIST curves (RFC 4492) alone, and
+/// no more suites than they had, RSA, DHE and ECDHE with RC4, 3DES and AES.
+pub(crate) fn of_the_time(sni: Option<&str>) -> Hello {
+    let usual = |id: &u16| {
+        suite_parts(*id).is_some_and(|p| {
+            matches!(p.key_exchange.as_str(), "RSA" | "DHE" | "ECDHE")
+                && matches!(p.authentication.as_str(), "RSA" | "ECDSA")
+                && ["RC4_128", "3DES_EDE_CBC", "AES_128_CBC", "AES_256_CBC"].contains(&p.encryption.as_str())
+                && p.hash.as_deref() != Some("SHA256")
+        })
+    };
+    let suites: Vec<u16> =
+        OLDER.iter().copied().filter(|id| in_version(*id, VersionName::Tls10)).filter(usual).collect();
+    let mut hello = Hello::bare(VersionName::Tls10, &suites);
+    hello.extensions.extend(sni.map(|name| Extension::ServerName(name.to_owned())));
+    hello.extensions.extend([Extension::PointFormats, Extension::Groups(vec![0x0017, 0x0018, 0x0019])]);
+    hello
+}
+
 /// Makes a hello one of TLS 1.3, with these versions in its list and an empty list of key shares: the answer is a
 /// HelloRetryRequest that names suite and group in clear text (RFC 8446, 4.2.8).
 pub(crate) fn upgrade(hello: &mut Hello, versions: &[VersionName], grease: bool) {

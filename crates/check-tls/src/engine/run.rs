@@ -1,5 +1,6 @@
 //! The order of questions.
 
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
 
 use futures::future::{join, join_all, join3};
@@ -11,7 +12,6 @@ use crate::derive::record::Record;
 use crate::facts::VersionName;
 use crate::handshake::Signatures;
 use crate::hello::Hello;
-use crate::registry::scheme;
 use crate::reply::Until;
 use crate::target::TlsSpec;
 use crate::trial::Purpose;
@@ -24,7 +24,7 @@ pub(crate) async fn run(cx: &Cx, spec: &TlsSpec, address: SocketAddr) {
     let sni = spec.sni.first().cloned().flatten();
     let engine = Engine::new(cx, address, sni);
     let first = join_all(OLDER.map(|version| engine.first(version)));
-    let (first, first13) = join(first, engine.first_tls13()).await;
+    let (first, first13, _) = join3(first, engine.first_tls13(), engine.of_the_time()).await;
     if !first.iter().chain([&first13]).any(speaks_tls) {
         // Who speaks SSL 2.0 alone ends the connection on any other hello.
         if first.iter().all(Answer::refused) {
@@ -82,6 +82,14 @@ impl Engine<'_> {
         self.ask(Ask { purpose: Purpose::Suites, version, wave: 1, hello, until: Until::Hello }).await
     }
 
+    /// TLS 1.0 as its own clients spoke it, without the extensions of later years: who fronts old servers may tell clients
+    /// apart by these.
+    async fn of_the_time(&self) {
+        let version = VersionName::Tls10;
+        let hello = offers::of_the_time(self.sni.as_deref());
+        self.ask(Ask { purpose: Purpose::Suites, version, wave: 1, hello, until: Until::Hello }).await;
+    }
+
     /// The canary is a hello that was just answered; it reads the chain too where that comes in clear text.
     fn choose_canary(&self, first: &[Answer], first13: &Answer) {
         let older = first.iter().filter_map(Answer::version).max();
@@ -111,28 +119,15 @@ impl Engine<'_> {
         .await;
     }
 
-    /// Chains that TLS 1.3 serves for other sorts of keys than the one met first.
+    /// Chains that TLS 1.3 serves for other signature schemes than the one met first: a server may hold a certificate for
+    /// each, also for each curve of ECDSA.
     async fn other_chains(&self, cx: &Cx, known: Option<u16>) {
-        let sort = |id: u16| {
-            let name = scheme(id)?.name;
-            [("rsa_pss_rsae", Signatures::RsaPss), ("ecdsa_secp", Signatures::Ecdsa), ("ed", Signatures::Eddsa)]
-                .into_iter()
-                .find(|(family, _)| name.starts_with(family))
-                .map(|(_, signatures)| signatures)
-        };
         let record = Record::new(&cx.exchanges());
         let shown = record.entries.iter().filter(|e| e.asks(&[Purpose::Schemes]) && e.schemes.len() == 1);
-        let mut others: Vec<Signatures> = shown
-            .filter(|e| e.trial.reply.encrypted >= crate::derive::schemes::FLIGHT)
-            .flat_map(|e| &e.schemes)
-            .filter_map(|id| sort(*id))
-            .collect();
-        others.sort_unstable();
-        others.dedup();
-        others.retain(|signatures| known.and_then(sort) != Some(*signatures));
-        for signatures in others {
-            self.full(self.sni.as_deref(), signatures).await;
-        }
+        let accepted = shown.filter(|e| e.trial.reply.encrypted >= crate::derive::schemes::FLIGHT);
+        let mut others: BTreeSet<u16> = accepted.flat_map(|e| e.schemes.iter().copied()).collect();
+        others.retain(|id| known != Some(*id));
+        join_all(others.into_iter().map(|id| self.full(self.sni.as_deref(), Signatures::One(id)))).await;
     }
 
     /// Gives each refusal its sibling: the same hello with something that the server is known to accept. One hello often

@@ -157,9 +157,23 @@ pub struct NameMatch {
     pub why: Option<String>,
 }
 
+/// Whether a chain was received.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum ChainOutcome {
+    /// Received.
+    Served,
+    /// The server signs with a scheme of which no chain was received; it may serve another certificate there.
+    NotProven,
+}
+
 /// One chain as served.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Chain {
+    /// Whether it was received.
+    pub outcome: ChainOutcome,
+    /// Why it is not proven.
+    pub why: Option<String>,
     /// The server name sent to get it; null where none was sent.
     pub sni: Option<String>,
     /// Versions in which it was served.

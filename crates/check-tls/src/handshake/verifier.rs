@@ -103,6 +103,7 @@ impl ServerCertVerifier for Recorder {
             Signatures::Ecdsa => ECDSA.to_vec(),
             Signatures::Eddsa => EDDSA.to_vec(),
             Signatures::MlDsa => ML_DSA.to_vec(),
+            Signatures::One(code) => vec![S::from(code)],
         }
     }
 }
