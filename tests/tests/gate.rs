@@ -215,6 +215,38 @@ fn a_policy_for_a_label_that_no_target_carries_blocks() -> Result<()> {
 }
 
 #[test]
+fn a_target_that_no_policy_judges_blocks() -> Result<()> {
+    let (_lab, nginx) = server()?;
+    let gate = gate("lenient", &[nginx.address()], "")?;
+    let address = nginx.address();
+    gate.probity.write(
+        "probity.yaml",
+        format!(
+            "service: lab\npolicy_dir: policies\npolicies_for:\n  - {{ policy: lenient, labels: {{ tier: edge }} }}\ntargets:\n  \
+             - {{ name: edge, labels: {{ tier: edge }}, tls: {{ endpoint: \"{address}\" }} }}\n  \
+             - {{ name: forgotten, tls: {{ endpoint: \"{address}\" }} }}\n"
+        ),
+    )?;
+    let finished = gate.audit(&[])?.expect_code(3)?;
+    ensure!(finished.stdout.contains("forgotten"), "{finished}");
+    Ok(())
+}
+
+#[test]
+fn a_shipped_policy_that_was_changed_says_so() -> Result<()> {
+    let (_lab, nginx) = server()?;
+    let gate = gate("baseline", &[nginx.address()], "")?;
+    gate.probity.write(
+        "policies/profiles/baseline.yaml",
+        "profile: baseline\nversion: \"1\"\ntitle: Sound defaults for any service\ncontrols: [LAB-VERSIONS]\n",
+    )?;
+    let finished = gate.audit(&[])?;
+    ensure!(finished.stdout.contains("modified"), "{finished}");
+    assert_eq!(gate.assessment()?.at("/policies/0/modified"), &serde_json::Value::Bool(true));
+    Ok(())
+}
+
+#[test]
 fn keys_that_cannot_be_used_stop_the_audit_before_it_begins() -> Result<()> {
     let (_lab, nginx) = server()?;
     for (name, text) in

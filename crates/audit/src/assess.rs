@@ -41,6 +41,7 @@ pub fn assess(
     let resolved = inputs.resolved;
     let only: Vec<Only> = inputs.policies.iter().map(|p| only(resolved, &p.name)).collect();
     let mut judge = Judge::for_targets(inputs.policies, &only, inputs.as_of, &resolved.service);
+    let known: BTreeMap<&str, &model::Target> = resolved.targets.iter().map(|t| (t.name.as_str(), t)).collect();
     let mut lines: BTreeMap<&str, TargetLine> = resolved.targets.iter().map(|t| (t.name.as_str(), line(t))).collect();
     let mut strangers = 0_u32;
     let mut probed = BTreeSet::new();
@@ -51,6 +52,13 @@ pub fn assess(
             strangers += 1;
             continue;
         };
+        if known.get(piece.target.name.as_str()).is_none_or(|target| **target != piece.target) {
+            return Err(Error::Pack(format!(
+                "the evidence {} is on another target than the inventory's '{}'",
+                digest.short(),
+                piece.target.name
+            )));
+        }
         if piece.facts.is_some() {
             probed.insert(piece.target.name.clone());
         }
@@ -95,6 +103,19 @@ pub fn assess(
         notices.push(warning(
             "nothing was judged: no control of the policies met a target; an audit of nothing never passes",
         ));
+    }
+    let unjudged: Vec<&str> =
+        targets.iter().filter(|t| !t.discovered && is_untouched(&t.counts)).map(|t| &*t.name).collect();
+    if !unjudged.is_empty() && counts.pass + counts.fail > 0 {
+        let some: Vec<&str> = unjudged.iter().copied().take(10).collect();
+        let more = if unjudged.len() > 10 { format!(" and {} more", unjudged.len() - 10) } else { String::new() };
+        notices.push(warning(&format!(
+            "no control of any policy judges {}{more}: take a policy for it, or leave it out of the inventory",
+            some.join(", ")
+        )));
+        if gate.outcome == Outcome::Passed {
+            gate.outcome = Outcome::Inconclusive;
+        }
     }
     if inputs.run.interrupted {
         notices.push(warning("the run was interrupted: what was not collected by then is not proven"));
@@ -179,6 +200,11 @@ fn add(counts: &mut Counts, finding: &Finding) {
         Verdict::NotApplicable => counts.not_applicable += 1,
     }
     counts.waived += u32::from(finding.waiver.is_some());
+}
+
+/// No control had anything to say.
+const fn is_untouched(counts: &Counts) -> bool {
+    counts.pass + counts.fail + counts.inconclusive == 0
 }
 
 fn warning(message: &str) -> Notice {

@@ -14,6 +14,7 @@ pub mod keys;
 pub mod kinds;
 pub mod pack;
 mod prepare;
+mod recheck;
 pub mod replay;
 pub mod resolved;
 pub mod run;

@@ -11,7 +11,7 @@ use probe::Collected;
 use crate::Error;
 
 /// Most bytes of one file of a pack. Reports over thousands of targets are large, but not this large.
-const MOST_BYTES: u64 = 1 << 30;
+const MOST_BYTES: u64 = 1 << 28;
 /// Most files in a pack.
 const MOST_FILES: usize = 1_000_000;
 
@@ -116,6 +116,12 @@ impl Reader {
         Ok(Self { root: root.to_path_buf() })
     }
 
+    /// A folder in which evidence is still being gathered; nothing of it is looked at yet.
+    #[must_use]
+    pub fn open_evidence(root: &Path) -> Self {
+        Self { root: root.to_path_buf() }
+    }
+
     /// The folder.
     #[must_use]
     pub fn root(&self) -> &Path {
@@ -142,6 +148,16 @@ impl Reader {
         Ok(bytes)
     }
 
+    /// The size of a file, without reading it.
+    ///
+    /// # Errors
+    /// Where it is missing or no regular file.
+    pub fn size(&self, path: &str) -> Result<u64, Error> {
+        let fail = |why: String| Error::Read { path: path.to_owned(), why };
+        let metadata = fs::symlink_metadata(self.root.join(path)).map_err(|e| fail(e.to_string()))?;
+        if metadata.is_file() { Ok(metadata.len()) } else { Err(fail("not a regular file".into())) }
+    }
+
     /// Whether a file of that path is there.
     #[must_use]
     pub fn has(&self, path: &str) -> bool {
@@ -165,6 +181,9 @@ impl Reader {
                 let path = format!("{prefix}{name}");
                 let sort = entry.file_type().map_err(|e| fail(e.to_string()))?;
                 if sort.is_dir() {
+                    if path != pack::EVIDENCE_DIR && path != pack::EXCHANGES_DIR {
+                        return Err(Error::Pack(format!("{path}: a folder that a pack does not hold")));
+                    }
                     folders.push((entry.path(), format!("{path}/")));
                 } else if sort.is_file() {
                     found.push(path);

@@ -80,7 +80,7 @@ pub async fn prepare(request: Request) -> Result<Ready, Error> {
     }
     let inventory = ready_inventory.clone().unwrap_or_default();
 
-    let declared = declared(&request, ready_inventory.as_ref())?;
+    let (declared, implied) = declared(&request, ready_inventory.as_ref())?;
     let policy_dir = request.policy_dir.clone().or_else(|| inventory.policy_dir.as_ref().map(|p| folder.join(p)));
     let (library, sources) = library(policy_dir.as_deref())?;
     let uses = policy_uses(&request, &inventory);
@@ -104,10 +104,14 @@ pub async fn prepare(request: Request) -> Result<Ready, Error> {
         (None, Some(inventory)) => inventory.service.clone(),
         (None, None) => service_of(&declared),
     };
+    let mut expanded = expand(&declared, &folder).await;
+    for host in expanded.targets.iter_mut().filter(|t| implied && t.subject.sort == HOST) {
+        host.discovered = true;
+    }
     let prepared = Prepared {
         service,
         written,
-        expanded: expand(&declared, &folder).await,
+        expanded,
         scope: inventory.scope.clone(),
         policies,
         policy_uses: uses,
@@ -119,8 +123,8 @@ pub async fn prepare(request: Request) -> Result<Ready, Error> {
     Ok(Ready { prepared, waivers, waivers_bytes, inventory: ready_inventory, folder, source })
 }
 
-/// The targets asked for.
-fn declared(request: &Request, inventory: Option<&Inventory>) -> Result<Vec<Declared>, Error> {
+/// The targets asked for, and whether this machine is among them only because the inventory claims to be complete.
+fn declared(request: &Request, inventory: Option<&Inventory>) -> Result<(Vec<Declared>, bool), Error> {
     let mut declared = match inventory {
         None => request.targets.iter().map(|t| from_argument(t)).collect::<Result<Vec<_>, _>>()?,
         Some(inventory) if request.targets.is_empty() => inventory.targets.clone(),
@@ -142,13 +146,14 @@ fn declared(request: &Request, inventory: Option<&Inventory>) -> Result<Vec<Decl
     declared.retain(|d| seen.insert(d.name.clone()));
     // What listens here is looked for where this machine is asked for, or where the inventory claims to be complete.
     let complete = inventory.is_some_and(|i| i.scope.complete);
-    if (request.self_check || complete) && !declared.iter().any(|d| d.subject == Subject::Host) {
+    let missing = !declared.iter().any(|d| d.subject == Subject::Host);
+    if (request.self_check || complete) && missing {
         declared.push(Declared { name: HOST.to_owned(), labels: BTreeMap::new(), subject: Subject::Host });
     }
     if declared.is_empty() {
         return Err(Error::Config("nothing to look at: name a target, give -c FILE, or --self".into()));
     }
-    Ok(declared)
+    Ok((declared, missing && complete && !request.self_check))
 }
 
 /// The targets of the inventory that the command line does not name.

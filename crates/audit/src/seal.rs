@@ -78,29 +78,38 @@ pub fn seal(writer: &mut Writer, contents: &Contents<'_>, signer: &Signer) -> Re
 
     let mut bundle = None;
     if let Signer::Key { key, .. } = signer {
-        let signed = sign(writer, &pack::ASSESSMENT_SUBJECTS, predicate(&assessment), key)?;
+        let signed = sign(writer, &pack::ASSESSMENT_SUBJECTS, predicate(&assessment, &signature_of(signer)), key)?;
         writer.file(pack::ASSESSMENT_BUNDLE, &signed)?;
         writer.file(pack::PUBLIC_KEY, key.public().to_pem().as_bytes())?;
         bundle = Some(String::from_utf8_lossy(&signed).into_owned());
     }
-    let evidence = |digest: &Digest| reader.evidence(digest).ok();
-    let view = View {
-        assessment: &assessment,
-        evidence: &evidence,
-        signature: signature_of(signer),
-        pack: None,
-        bundle: bundle.as_deref(),
-        inventory: contents.inventory,
-    };
-    let mut reports = Vec::new();
-    for renderer in RENDERERS.iter().filter(|r| !r.file.is_empty()) {
-        let bytes = (renderer.render)(&view, &Style::PLAIN).map_err(|e| Error::Defect(e.to_string()))?;
-        writer.file(renderer.file, &bytes)?;
-        reports.push(renderer.file);
+    let files = reports(&reader, &assessment, signature_of(signer), bundle.as_deref(), contents.inventory)?;
+    let reports: Vec<&str> = files.iter().map(|(name, _)| *name).filter(|name| *name != pack::VERIFY_MD).collect();
+    for (name, bytes) in &files {
+        writer.file(name, bytes)?;
     }
-    writer.file(pack::VERIFY_MD, &report::verify_md(&view, &reports))?;
     close(writer, &assessment, &reports, signer)?;
     Ok(assessment)
+}
+
+/// The reports of a pack, and `VERIFY.md`: a function of the assessment, the evidence and how the signature is called.
+pub(crate) fn reports(
+    reader: &Reader,
+    assessment: &Assessment,
+    signature: Signature,
+    bundle: Option<&str>,
+    inventory: Option<&model::Source>,
+) -> Result<Vec<(&'static str, Vec<u8>)>, Error> {
+    let evidence = |digest: &Digest| reader.evidence(digest).ok();
+    let view = View { assessment, evidence: &evidence, signature, pack: None, bundle, inventory };
+    let mut files = Vec::new();
+    for renderer in RENDERERS.iter().filter(|r| !r.file.is_empty()) {
+        let bytes = (renderer.render)(&view, &Style::PLAIN).map_err(|e| Error::Defect(e.to_string()))?;
+        files.push((renderer.file, bytes));
+    }
+    let names: Vec<&str> = files.iter().map(|(name, _)| *name).collect();
+    files.push((pack::VERIFY_MD, report::verify_md(&view, &names)));
+    Ok(files)
 }
 
 /// Writes manifest and sums, and the attestation over them and the reports.
@@ -112,7 +121,7 @@ fn close(writer: &mut Writer, assessment: &Assessment, reports: &[&str], signer:
     writer.file(pack::SUMS, &attest::sums_of(&manifest).map_err(|e| Error::Defect(e.to_string()))?)?;
     if let Signer::Key { key, .. } = signer {
         let subjects: Vec<&str> = [pack::MANIFEST, pack::SUMS].into_iter().chain(reports.iter().copied()).collect();
-        let signed = sign(writer, &subjects, predicate(assessment), key)?;
+        let signed = sign(writer, &subjects, predicate(assessment, &signature_of(signer)), key)?;
         writer.file(pack::REPORT_BUNDLE, &signed)?;
     }
     Ok(())
@@ -135,7 +144,15 @@ fn sign(
 }
 
 /// The claim of both attestations: an in-toto test result over the controls, and who judged what when.
-fn predicate(assessment: &Assessment) -> serde_json::Value {
+///
+/// How the reports call the signature is part of it, so that `verify` can render them again.
+pub(crate) fn predicate(assessment: &Assessment, signature: &Signature) -> serde_json::Value {
+    let (label, self_made, key) = match signature {
+        Signature::Signed { label, trust, fingerprint } => {
+            (label.as_deref(), *trust == report::Trust::SelfMade, Some(fingerprint))
+        }
+        Signature::Unsigned { .. } => (None, false, None),
+    };
     let digests = &assessment.digests;
     let mut by_control = std::collections::BTreeMap::<&str, attest::TestOutcome>::new();
     for finding in &assessment.findings {
@@ -178,6 +195,7 @@ fn predicate(assessment: &Assessment) -> serde_json::Value {
                 "started": assessment.run.started.to_string(),
                 "finished": assessment.run.finished.to_string(),
                 "interrupted": assessment.run.interrupted,
+                "signer": { "key": key, "label": label, "self_made": self_made },
             }),
         );
     }

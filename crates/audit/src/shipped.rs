@@ -38,8 +38,9 @@ fn gather(dir: &Dir<'static>, sources: &mut Sources) {
     }
 }
 
-/// Adds a user's folder, which holds `controls/`, `profiles/` and perhaps `tests/`. A file of a shipped file's path
-/// takes its place; policies changed that way are shown as modified.
+/// Adds a user's folder, which holds `controls/`, `profiles/` and perhaps `tests/`. Its files stand beside the shipped
+/// ones, under the folder's name: a control or profile of a shipped name takes the shipped one's place, and policies
+/// changed that way are shown as modified.
 ///
 /// # Errors
 /// Where the folder is missing, holds none of the three, or can't be read.
@@ -77,7 +78,8 @@ fn add(sources: &mut Sources, root: &Path, inner: &Path, depth: u32) -> Result<u
                 return Err(fail(&path, "too large, or too many files in the folder".into()));
             }
             let bytes = fs::read(&path).map_err(|e| fail(&path, e.to_string()))?;
-            sources.insert(short.display().to_string(), SourceFile { bytes: bytes.into(), shipped: false });
+            let folder = root.file_name().map_or_else(|| "own".to_owned(), |name| name.to_string_lossy().into_owned());
+            sources.insert(format!("{folder}/{}", short.display()), SourceFile { bytes: bytes.into(), shipped: false });
             count += 1;
         }
     }

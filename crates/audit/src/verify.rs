@@ -4,16 +4,15 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use attest::{PublicKey, Statement, VerifyError};
 use model::pack::ManifestEntry;
-use model::{Assessment, Digest, Evidence, pack};
+use model::{Assessment, Digest, Source, pack};
 use policy::Waivers;
-use serde_json::Value;
 
 use crate::assess::{Inputs, assess};
 use crate::keys::Named;
 use crate::pack::Reader;
 use crate::resolved::Resolved;
-use crate::seal::pieces;
-use crate::{Error, kinds};
+use crate::seal::{self, pieces};
+use crate::{Error, recheck, run};
 
 /// What a pack turned out to be.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -37,7 +36,9 @@ pub struct Verification {
     pub fingerprint: Option<String>,
     /// What holds, in the order checked.
     pub checks: Vec<String>,
-    /// What does not; each names the file.
+    /// What could not be checked, and whose word it is.
+    pub notes: Vec<String>,
+    /// What does not hold; each names the file.
     pub problems: Vec<String>,
     /// The assessment, where it could be read.
     pub assessment: Option<Assessment>,
@@ -49,7 +50,16 @@ pub struct Verification {
 /// # Errors
 /// Where the folder is no pack at all. What is wrong with a pack is in the result.
 pub fn verify(reader: &Reader, trusted: &[Named]) -> Result<Verification, Error> {
-    let mut check = Check { reader, trusted, checks: vec![], problems: vec![], signers: vec![], unsigned: false };
+    let mut check = Check {
+        reader,
+        trusted,
+        checks: vec![],
+        notes: vec![],
+        problems: vec![],
+        signers: vec![],
+        statements: vec![],
+        unsigned: false,
+    };
     check.files();
     check.signatures();
     let assessment = check.contents();
@@ -61,14 +71,18 @@ pub fn verify(reader: &Reader, trusted: &[Named]) -> Result<Verification, Error>
         Some((_, None)) => Standing::SignerUnknown,
     };
     let fingerprint = check.signers.first().map(|(key, _)| key.fingerprint().to_string());
-    Ok(Verification { standing, fingerprint, checks: check.checks, problems: check.problems, assessment })
+    let Check { checks, notes, problems, .. } = check;
+    Ok(Verification { standing, fingerprint, checks, notes, problems, assessment })
 }
 
 struct Check<'a> {
     reader: &'a Reader,
     trusted: &'a [Named],
     checks: Vec<String>,
+    notes: Vec<String>,
     problems: Vec<String>,
+    /// The claims of good signatures, by the file that they are in.
+    statements: Vec<(&'static str, Statement)>,
     /// Who made each good signature, and the label by which the caller trusts them.
     signers: Vec<(PublicKey, Option<String>)>,
     unsigned: bool,
@@ -102,14 +116,16 @@ impl Check<'_> {
             }
         }
         for (path, entry) in &listed {
-            match self.reader.file(path) {
+            let changed = format!("{path}: changed: size or digest is not what {} says", pack::MANIFEST);
+            match self.reader.size(path) {
                 Err(e) => self.problem(e.to_string()),
-                Ok(bytes)
-                    if u64::try_from(bytes.len()).ok() != Some(entry.size) || Digest::of(&bytes) != entry.sha256 =>
-                {
-                    self.problem(format!("{path}: changed: size or digest is not what {} says", pack::MANIFEST));
-                }
-                Ok(_) => {}
+                // A file of another size is not even read.
+                Ok(size) if size != entry.size => self.problem(changed),
+                Ok(_) => match self.reader.file(path) {
+                    Err(e) => self.problem(e.to_string()),
+                    Ok(bytes) if Digest::of(&bytes) != entry.sha256 => self.problem(changed),
+                    Ok(_) => {}
+                },
             }
         }
         let sums = attest::sums_of(&manifest).ok();
@@ -182,6 +198,7 @@ impl Check<'_> {
             ));
         }
         self.signers.push((signer, label));
+        self.statements.push((name, verified.statement));
     }
 
     fn subjects(&mut self, name: &str, statement: &Statement, wanted: &[&str]) {
@@ -221,7 +238,7 @@ impl Check<'_> {
                 return Some(assessment);
             }
         };
-        self.evidence(&digests);
+        self.evidence(&digests, &assessment);
         match rejudge(self.reader, &assessment, &digests) {
             Ok(again) => match (model::canonical_json(&again), self.reader.file(pack::ASSESSMENT)) {
                 (Ok(again), Ok(bytes)) if again == bytes => {
@@ -234,7 +251,78 @@ impl Check<'_> {
             },
             Err(e) => self.problem(e.to_string()),
         }
+        self.claims(&assessment);
+        self.reports(&assessment);
+        self.policies(&assessment);
         Some(assessment)
+    }
+
+    /// What the signatures claim is what the assessment says.
+    fn claims(&mut self, assessment: &Assessment) {
+        let signer = self.signers.first().map(|(key, _)| key.fingerprint().to_string()).unwrap_or_default();
+        for (name, statement) in std::mem::take(&mut self.statements) {
+            let wanted = seal::predicate(assessment, &recheck::signature_in(&statement, &signer));
+            if statement.predicate != wanted {
+                self.problem(format!("{name}: what it claims is not what {} says", pack::ASSESSMENT));
+            }
+            self.statements.push((name, statement));
+        }
+    }
+
+    /// The reports are what the assessment renders to.
+    fn reports(&mut self, assessment: &Assessment) {
+        let Some((_, statement)) = self.statements.first() else { return };
+        let version = &assessment.run.tool.version;
+        if *version != run::tool().version {
+            self.notes.push(format!("reports were made by version {version}: not compared with the assessment"));
+            return;
+        }
+        let signer = self.signers.first().map(|(key, _)| key.fingerprint().to_string()).unwrap_or_default();
+        let signature = recheck::signature_in(statement, &signer);
+        let bundle = self.reader.file(pack::ASSESSMENT_BUNDLE).unwrap_or_default();
+        let bundle = String::from_utf8_lossy(&bundle);
+        let resolved = self.reader.file(pack::INVENTORY).and_then(|bytes| Resolved::from_yaml(&bytes));
+        let source = resolved.ok().and_then(|r| r.written).map(|w| Source { file: w.file, line: 1, column: 1 });
+        match seal::reports(self.reader, assessment, signature, Some(&bundle), source.as_ref()) {
+            Err(e) => self.problem(e.to_string()),
+            Ok(files) => {
+                let before = self.problems.len();
+                for (name, bytes) in files {
+                    if self.reader.file(name).ok().as_ref() != Some(&bytes) {
+                        self.problem(format!("{name}: not what {} renders to", pack::ASSESSMENT));
+                    }
+                }
+                if self.problems.len() == before {
+                    self.checks.push("reports rendered again: the same, byte for byte".to_owned());
+                }
+            }
+        }
+    }
+
+    /// A policy of a shipped name is what was shipped, or is said to be modified.
+    fn policies(&mut self, assessment: &Assessment) {
+        let version = &assessment.run.tool.version;
+        let Ok((library, _)) = crate::library(None) else { return };
+        let shipped = |name: &str| library.resolve(&[name]).ok().and_then(|found| found.into_iter().next());
+        for policy in &assessment.policies {
+            match shipped(&policy.name) {
+                None => self.notes.push(format!("policy '{}' is the operator's own", policy.name)),
+                Some(own) if own.digest == policy.digest => {}
+                Some(_) if policy.modified => {
+                    self.notes
+                        .push(format!("policy '{}' differs from the one of that name that is shipped", policy.name));
+                }
+                Some(_) if *version == run::tool().version => self.problem(format!(
+                    "{}: policy '{}' differs from the one that version {version} ships, and does not say so",
+                    pack::POLICY,
+                    policy.name
+                )),
+                Some(_) => self.notes.push(format!(
+                    "policy '{}' was shipped by version {version}: not compared with what this version ships",
+                    policy.name
+                )),
+            }
+        }
     }
 
     fn assessment(&self) -> Result<Assessment, Error> {
@@ -242,15 +330,19 @@ impl Check<'_> {
         if assessment.hypothetical {
             return Err(Error::Pack(format!("{}: hypothetical; it is no audit", pack::ASSESSMENT)));
         }
+        let run = &assessment.run;
+        if run.started > run.finished || assessment.as_of < run.finished {
+            return Err(Error::Pack(format!("{}: judged before the run was over", pack::ASSESSMENT)));
+        }
         Ok(assessment)
     }
 
     /// Each piece parses, its exchanges are there, and what follows from them is what it says. Nothing lies about
     /// that no evidence refers to.
-    fn evidence(&mut self, digests: &[Digest]) {
+    fn evidence(&mut self, digests: &[Digest], assessment: &Assessment) {
         let before = self.problems.len();
         let mut exchanges = BTreeSet::new();
-        let mut derived = 0_u32;
+        let (mut derived, mut word) = (0_u32, 0_u32);
         for digest in digests {
             let evidence = match self.reader.evidence(digest) {
                 Ok(evidence) => evidence,
@@ -262,9 +354,9 @@ impl Check<'_> {
             if let Some(reference) = &evidence.exchanges {
                 exchanges.insert(reference.digest);
             }
-            match derive_again(self.reader, &evidence) {
+            match recheck::evidence(self.reader, &evidence, &assessment.run) {
                 Ok(true) => derived += 1,
-                Ok(false) => {}
+                Ok(false) => word += u32::from(evidence.facts.is_some()),
                 Err(e) => self.problem(format!("{}: {e}", crate::pack::evidence_path(digest))),
             }
         }
@@ -286,6 +378,14 @@ impl Check<'_> {
                 "{} pieces of evidence; {derived} parsed again from their raw exchanges, with the same facts",
                 digests.len()
             ));
+        }
+        if word > 0 {
+            self.notes.push(format!(
+                "{word} pieces of evidence are the word of the machine that looked: its kernel's and its tools'"
+            ));
+        }
+        if derived > 0 {
+            self.notes.push("paths to trust stores, times and addresses are the word of the key's holder".to_owned());
         }
     }
 }
@@ -364,62 +464,5 @@ pub fn signature(reader: &Reader, trusted: &[Named]) -> report::Signature {
                 },
             }
         }
-    }
-}
-
-/// Parses the exchanges of a piece of evidence again and compares. `false`: its facts do not follow from exchanges.
-fn derive_again(reader: &Reader, evidence: &Evidence) -> Result<bool, Error> {
-    let Some(reference) = &evidence.exchanges else { return Ok(false) };
-    let exchanges = reader.exchanges(&reference.digest)?;
-    if u32::try_from(exchanges.len()).ok() != Some(reference.count) {
-        return Err(Error::Pack(format!("it says {} exchanges, the file holds {}", reference.count, exchanges.len())));
-    }
-    let Some(probe) = kinds::probe_of(&evidence.kind) else {
-        return Err(Error::Pack(format!("this program knows no evidence of the kind '{}'", evidence.kind)));
-    };
-    let Some(facts) = &evidence.facts else { return Ok(false) };
-    match probe.derive(&evidence.target, &evidence.asked, &exchanges) {
-        None => Ok(false),
-        Some(Err(failure)) => {
-            Err(Error::Pack(format!("its facts do not follow from its exchanges ({})", failure.message)))
-        }
-        Some(Ok(again)) => match difference("facts", &Value::Object(again), &Value::Object(facts.clone())) {
-            None => Ok(true),
-            Some(place) => Err(Error::Pack(format!("{place} does not follow from its exchanges"))),
-        },
-    }
-}
-
-/// The first place where what was derived differs from what is said. Keys that were not derived are not compared:
-/// they depend on more than the exchanges (paths to the trust stores of the machine that looked).
-fn difference(place: &str, derived: &Value, said: &Value) -> Option<String> {
-    match (derived, said) {
-        (Value::Object(derived), Value::Object(said)) => derived.iter().find_map(|(key, value)| {
-            let place = format!("{place}.{key}");
-            said.get(key).map_or_else(|| Some(place.clone()), |said| difference(&place, value, said))
-        }),
-        (Value::Array(derived), Value::Array(said)) if derived.len() == said.len() => derived
-            .iter()
-            .zip(said)
-            .enumerate()
-            .find_map(|(i, (derived, said))| difference(&format!("{place}[{i}]"), derived, said)),
-        _ if derived == said => None,
-        _ => Some(place.to_owned()),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use serde_json::json;
-
-    use super::difference;
-
-    #[test]
-    fn a_difference_is_named_by_its_place() {
-        let said = json!({"a": [{"b": 1, "stores": []}], "c": null});
-        assert_eq!(difference("facts", &json!({"a": [{"b": 1}]}), &said), None);
-        assert_eq!(difference("facts", &json!({"a": [{"b": 2}]}), &said).as_deref(), Some("facts.a[0].b"));
-        assert_eq!(difference("facts", &json!({"a": []}), &said).as_deref(), Some("facts.a"));
-        assert_eq!(difference("facts", &json!({"d": 1}), &said).as_deref(), Some("facts.d"));
     }
 }

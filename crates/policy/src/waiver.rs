@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use model::{Digest, Finding, Notice, NoticeLevel, Timestamp, Verdict, WaiverLine, WaiverState, canonical_json};
 
-use crate::diagnostic::{Diagnostics, suggest};
+use crate::diagnostic::{Diagnostics, is_unprintable, suggest};
 use crate::yaml::{File, Node};
 
 /// One waiver, as written.
@@ -198,6 +198,14 @@ fn waiver(file: &mut File<'_>, node: &Node, controls: Option<&BTreeSet<&str>>) -
     {
         let help = suggest(control, controls.iter().copied());
         file.error("unknown-control", node.span.clone(), format!("there is no control '{control}'"), help);
+    }
+    for (name, value) in [("owner", &owner), ("approver", &approver)] {
+        // Two names that differ in what nobody sees are one name to the reader.
+        if let (Some(value), Some(node)) = (value, fields.get(name))
+            && value.chars().any(is_unprintable)
+        {
+            file.error("invisible", node.span.clone(), format!("'{name}' holds a character that can't be seen"), None);
+        }
     }
     let same = |a: &str, b: &str| a.trim().to_lowercase() == b.trim().to_lowercase();
     if let (Some(owner), Some(approver), Some(node)) = (&owner, &approver, fields.get("approver"))

@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::io::{self, ErrorKind, IsTerminal as _, Write as _};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use audit::Error;
 use report::{RENDERERS, Renderer, Style, View};
@@ -42,9 +42,7 @@ pub(crate) fn check(formats: &[Wanted]) -> Result<(), Error> {
         ));
     }
     for file in formats.iter().filter_map(|w| w.file.as_deref()) {
-        let parent = file.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
         let fail = |why: String| Error::Write { path: file.display().to_string(), why };
-        fs::create_dir_all(parent).map_err(|e| fail(e.to_string()))?;
         fs::OpenOptions::new().append(true).create(true).open(file).map_err(|e| fail(e.to_string()))?;
     }
     Ok(())

@@ -4,8 +4,8 @@ use check_tls::certificate::Stores;
 use check_tls::facts::{StoreOutcome, StoreVerdict};
 use proptest::prelude::*;
 use rcgen::{
-    BasicConstraints, CustomExtension, ExtendedKeyUsagePurpose, GeneralSubtree, IsCa, KeyPair, NameConstraints,
-    date_time_ymd,
+    BasicConstraints, CustomExtension, ExtendedKeyUsagePurpose, GeneralSubtree, IsCa, KeyPair, KeyUsagePurpose,
+    NameConstraints, date_time_ymd,
 };
 
 use crate::made::{Made, Result, authority, authority_params, chain, leaf, leaf_params, pair};
@@ -274,6 +274,25 @@ fn the_system_store_is_what_the_environment_says() -> Result {
         let told = String::from_utf8_lossy(&output.stdout);
         assert!(output.status.success() && told.contains("1 passed"), "{expected}: {told}");
     }
+    Ok(())
+}
+
+#[test]
+fn whose_key_usage_forbids_it_signs_nothing() -> Result {
+    let usage = |name: &str, by: Option<&Made>, usages: Vec<KeyUsagePurpose>| {
+        let mut params = authority_params(name)?;
+        params.key_usages = usages;
+        Made::new(params, KeyPair::generate()?, by)
+    };
+    let root = authority("Root", None)?;
+    let middle = usage("Middle", Some(&root), vec![KeyUsagePurpose::DigitalSignature])?;
+    let words = "certificate 1 (CN=Middle) signs a certificate, but its key usage does not allow that";
+    untrusted(&judged(&[&root], &chain(&[&leaf(&middle)?, &middle]))?, words);
+    let root = usage("Root", None, vec![KeyUsagePurpose::CrlSign])?;
+    untrusted(&judged(&[&root], &chain(&[&leaf(&root)?]))?, "CN=Root in the store has a key usage that does not allow");
+    // Where it is not named, every use is allowed (RFC 5280, 4.2.1.3).
+    let root = usage("Root", None, vec![])?;
+    assert_eq!(judged(&[&root], &chain(&[&leaf(&root)?]))?.outcome, StoreOutcome::Trusted);
     Ok(())
 }
 

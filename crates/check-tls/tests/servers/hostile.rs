@@ -315,3 +315,39 @@ async fn a_port_tells_whether_it_speaks_tls() -> Result<(), Error> {
     }
     Ok(())
 }
+
+/// Passes a connection on, by what its first message is.
+async fn front(choose: impl Fn(&[u8]) -> SocketAddr + Send + Sync + 'static) -> Result<SocketAddr, Error> {
+    let choose = Arc::new(choose);
+    serve(move |_, mut stream| {
+        let choose = Arc::clone(&choose);
+        async move {
+            let mut buffer = vec![0; 4096];
+            let read = stream.read(&mut buffer).await.unwrap_or(0);
+            let first = buffer.get(..read).unwrap_or_default();
+            let Ok(mut server) = TcpStream::connect(choose(first)).await else { return };
+            // Either end may be gone; then the other one is closed too.
+            if server.write_all(first).await.is_ok() {
+                let _ = tokio::io::copy_bidirectional(&mut stream, &mut server).await;
+            }
+        }
+    })
+    .await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_old_server_that_only_old_clients_meet_is_found() -> Result<(), Error> {
+    let old = lab::s_server(&["-cipher", "ALL:@SECLEVEL=0"])?;
+    let new = lab::s_server(&["-no_tls1", "-no_tls1_1"])?;
+    let (to_old, to_new) = (old.address, new.address);
+    // Clients of TLS 1.0 name that version in the hello itself and know nothing of an extended master secret (23).
+    let is_old = |hello: &[u8]| hello.get(9..11) == Some(&[3, 1]) && !hello.windows(4).any(|w| w == [0, 23, 0, 0]);
+    let address = front(move |hello| if is_old(hello) { to_old } else { to_new }).await?;
+    let seen = lab::look(address, lab::limits()).await?;
+    let version = seen.version("TLSv1.0");
+    assert_eq!(version["outcome"], "accepted", "{}", seen.log());
+    // What the other hellos said of the version says nothing of its suites.
+    assert_ne!(version["not_proven"], serde_json::json!([]), "{}", seen.log());
+    drop((old, new));
+    Ok(())
+}

@@ -54,11 +54,23 @@ pub(crate) fn rsa_certificate(folder: &Path, name: &str) -> Result<(), Error> {
     if done.success() { Ok(()) } else { Err("openssl req failed".into()) }
 }
 
+/// One whose key is for RSASSA-PSS alone.
+fn pss_certificate(folder: &Path) -> Result<(), Error> {
+    let done = Command::new("openssl")
+        .current_dir(folder)
+        .args(["req", "-x509", "-newkey", "rsa-pss", "-pkeyopt", "rsa_keygen_bits:2048", "-nodes", "-days", "30"])
+        .args(["-subj", "/CN=pss.example", "-keyout", "pss.key", "-out", "pss.pem"])
+        .stderr(Stdio::null())
+        .status()?;
+    if done.success() { Ok(()) } else { Err("openssl req failed".into()) }
+}
+
 /// `openssl s_server` with an RSA certificate and these arguments.
 pub(crate) fn s_server(arguments: &[&str]) -> Result<Server, Error> {
     let folder = tempfile::tempdir()?;
     rsa_certificate(folder.path(), "rsa")?;
     certificate(folder.path(), "ecdsa", &rcgen::PKCS_ECDSA_P256_SHA256)?;
+    pss_certificate(folder.path())?;
     let mut child = Command::new("openssl")
         .current_dir(folder.path())
         .args(["s_server", "-accept", "127.0.0.1:0", "-cert", "rsa.pem", "-key", "rsa.key", "-www"])

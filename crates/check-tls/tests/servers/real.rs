@@ -149,3 +149,16 @@ async fn openssl_with_everything_that_it_has() -> Result<(), Error> {
     nothing_open(&seen);
     Ok(())
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn each_certificate_of_tls13_is_read() -> Result<(), Error> {
+    let server = lab::s_server(&["-tls1_3", "-dcert", "pss.pem", "-dkey", "pss.key"])?;
+    let seen = lab::look(server.address, lab::limits()).await?;
+    let chains = seen.facts["chains"].as_array().ok_or("no chains")?;
+    let subjects: Vec<_> = chains.iter().map(|chain| chain["certificates"][0]["subject"].as_str()).collect();
+    for wanted in ["CN=localhost", "CN=pss.example"] {
+        assert!(subjects.contains(&Some(wanted)), "{subjects:?}\n{}", seen.log());
+    }
+    assert!(chains.iter().all(|chain| chain["outcome"] == "served"), "{}", seen.log());
+    Ok(())
+}

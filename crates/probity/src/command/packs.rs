@@ -129,6 +129,7 @@ pub(crate) fn verify(args: &VerifyArgs) -> Result<Exit, Error> {
             "signer": match &found.standing { Standing::Verified(label) => Some(label), _ => None },
             "fingerprint": found.fingerprint,
             "checks": found.checks,
+            "notes": found.notes,
             "problems": found.problems,
         }))?;
         return Ok(exit);
@@ -148,6 +149,9 @@ pub(crate) fn verify(args: &VerifyArgs) -> Result<Exit, Error> {
     }
     for check in &found.checks {
         text.push_str(&format!("  ok   {}\n", plain(check)));
+    }
+    for note in &found.notes {
+        text.push_str(&format!("  note {}\n", plain(note)));
     }
     for problem in found.problems.iter().take(50) {
         text.push_str(&format!("  BAD  {}\n", plain(problem)));
