@@ -1,0 +1,340 @@
+//! What an inventory says of backups, and what a probe is given.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::facts::{Expected, Place};
+
+/// Copies of a data set, as an inventory declares them. Exactly one of the sources is set.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct BackupTarget {
+    /// A restic repository.
+    #[serde(default)]
+    pub restic: Option<Restic>,
+    /// A Borg repository.
+    #[serde(default)]
+    pub borg: Option<Borg>,
+    /// A pgBackRest stanza.
+    #[serde(default)]
+    pub pgbackrest: Option<PgBackRest>,
+    /// Files that match a pattern.
+    #[serde(default)]
+    pub files: Option<Files>,
+    /// The data set that these are copies of; without it the target's name.
+    #[serde(default)]
+    pub set: Option<String>,
+    /// Where these copies are.
+    #[serde(default)]
+    pub place: Option<Place>,
+    /// What must be in them.
+    #[serde(default)]
+    pub expect: Expect,
+    /// Logs of the jobs that made them: paths or patterns (`*` within a name).
+    #[serde(default)]
+    pub logs: Vec<String>,
+    /// Compare the newest copy with the paths on this machine that were copied.
+    #[serde(default)]
+    pub compare_with_source: bool,
+}
+
+/// A restic repository.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Restic {
+    /// As for `restic -r`: a folder, `sftp:…`, `rest:…`, `s3:…`.
+    pub repository: String,
+    /// Its password: `file:PATH`, `env:NAME` or `cmd:PROGRAM ARGUMENTS`.
+    pub password: String,
+    /// The id that it must have.
+    #[serde(default)]
+    pub id: Option<String>,
+    /// The program, where it is not `restic` in the system's folders.
+    #[serde(default)]
+    pub program: Option<String>,
+    /// Variables that the tool needs (`AWS_ACCESS_KEY_ID`): name to `file:`, `env:` or `cmd:` reference.
+    #[serde(default)]
+    pub environment: std::collections::BTreeMap<String, String>,
+}
+
+/// A Borg repository.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Borg {
+    /// A folder or `ssh://…`.
+    pub repository: String,
+    /// Its passphrase, where it has one.
+    #[serde(default)]
+    pub passphrase: Option<String>,
+    /// The id that it must have.
+    #[serde(default)]
+    pub id: Option<String>,
+    /// The time zone in which borg 1.x wrote its times, which carry none: an IANA name. Without it: UTC is assumed only
+    /// where this machine's zone is UTC.
+    #[serde(default)]
+    pub timezone: Option<String>,
+    /// The program, where it is not `borg` in the system's folders.
+    #[serde(default)]
+    pub program: Option<String>,
+    /// Variables that the tool needs (`BORG_RSH`): name to reference.
+    #[serde(default)]
+    pub environment: std::collections::BTreeMap<String, String>,
+}
+
+/// A pgBackRest stanza.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct PgBackRest {
+    /// Its name.
+    pub stanza: String,
+    /// The configuration file, where it is not pgBackRest's own default.
+    #[serde(default)]
+    pub config: Option<String>,
+    /// PostgreSQL's system identifier that it must have.
+    #[serde(default)]
+    pub id: Option<String>,
+    /// The user who runs it (through `setpriv`, as root), where it refuses others.
+    #[serde(default)]
+    pub user: Option<String>,
+    /// The program, where it is not `pgbackrest` in the system's folders.
+    #[serde(default)]
+    pub program: Option<String>,
+}
+
+/// Files that match a pattern, each a copy.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Files {
+    /// A path whose last part may hold `*`: `/srv/dumps/app-*.dump`; a folder that matches is a copy too.
+    pub pattern: String,
+    /// What they are, where it is to be more than what they look like.
+    #[serde(default)]
+    pub format: Option<FileFormat>,
+    /// PostgreSQL's system identifier that base backups must have.
+    #[serde(default)]
+    pub id: Option<String>,
+}
+
+/// The format of a file that is a copy.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum FileFormat {
+    /// `pg_dump` and `pg_dumpall`, in any of their formats.
+    PgDump,
+    /// `pg_basebackup`, a folder or tar files in one.
+    PgBasebackup,
+    /// `mariadb-dump` or `mysqldump`.
+    MariadbDump,
+    /// A folder of `mariabackup` or `xtrabackup`.
+    Mariabackup,
+    /// A Redis snapshot.
+    RedisRdb,
+    /// `tar`, compressed or not.
+    Tar,
+    /// `zip`.
+    Zip,
+    /// A folder of plain files.
+    Folder,
+}
+
+/// What must be in the copies.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Expect {
+    /// Machines, by the name that the tool records.
+    pub hosts: Vec<String>,
+    /// Paths of data.
+    pub paths: Vec<String>,
+    /// Paths of configuration.
+    pub configuration: Vec<String>,
+    /// Databases.
+    pub databases: Vec<String>,
+    /// Greatest age of the newest complete copy (`26h`).
+    pub max_age: Option<String>,
+    /// How often a copy is made (`24h`).
+    pub every: Option<String>,
+    /// Least number of copies of each thing.
+    pub min_count: Option<u32>,
+    /// Least time from the oldest to the newest (`30d`).
+    pub min_span: Option<String>,
+    /// Greatest age of the oldest (`400d`).
+    pub keep_at_most: Option<String>,
+    /// Least number of files.
+    pub min_files: Option<u64>,
+    /// Least size before compression (`1GiB`).
+    pub min_bytes: Option<String>,
+}
+
+/// What the probes are given: a declared target with everything in numbers and paths made absolute.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct BackupSpec {
+    /// The target as declared, paths joined to the inventory's folder.
+    pub declared: BackupTarget,
+    /// The data set.
+    pub set: String,
+    /// What is expected, in seconds and bytes.
+    pub expected: Expected,
+}
+
+impl BackupTarget {
+    /// What the probes are given for a target of that name.
+    ///
+    /// # Errors
+    /// The path of the field (`expect.max_age`) and what is wrong with it.
+    pub fn resolve(&self, name: &str) -> Result<BackupSpec, (String, String)> {
+        let given = [self.restic.is_some(), self.borg.is_some(), self.pgbackrest.is_some(), self.files.is_some()];
+        match given.iter().filter(|g| **g).count() {
+            1 => {}
+            0 => {
+                let wanted = "name one source: 'restic', 'borg', 'pgbackrest' or 'files'";
+                return Err((String::new(), format!("the backup does not say what keeps it; {wanted}")));
+            }
+            _ => return Err((String::new(), "a backup target is one repository; make the others targets too".into())),
+        }
+        let e = &self.expect;
+        let span = |field: &str, text: &Option<String>| match text {
+            None => Ok(None),
+            Some(text) => seconds(text).map(Some).map_err(|m| (format!("expect.{field}"), m)),
+        };
+        let expected = Expected {
+            id: self.id().map(str::to_owned),
+            hosts: e.hosts.clone(),
+            paths: e.paths.iter().map(|p| plain_path(p)).collect(),
+            configuration: e.configuration.iter().map(|p| plain_path(p)).collect(),
+            databases: e.databases.clone(),
+            max_age: span("max_age", &e.max_age)?,
+            every: span("every", &e.every)?,
+            min_count: e.min_count.map(i64::from),
+            min_span: span("min_span", &e.min_span)?,
+            keep_at_most: span("keep_at_most", &e.keep_at_most)?,
+            min_files: e.min_files.map(|n| i64::try_from(n).unwrap_or(i64::MAX)),
+            min_bytes: match &e.min_bytes {
+                None => None,
+                Some(text) => Some(bytes(text).map_err(|m| ("expect.min_bytes".to_owned(), m))?),
+            },
+        };
+        if let Some(timezone) = self.borg.as_ref().and_then(|b| b.timezone.as_deref())
+            && jiff::tz::TimeZone::get(timezone).is_err()
+        {
+            return Err(("borg.timezone".into(), format!("'{timezone}' is no IANA time zone, such as Europe/Zurich")));
+        }
+        let set = self.set.clone().unwrap_or_else(|| name.to_owned());
+        Ok(BackupSpec { declared: self.clone(), set, expected })
+    }
+
+    fn id(&self) -> Option<&str> {
+        let restic = self.restic.as_ref().and_then(|s| s.id.as_deref());
+        let borg = || self.borg.as_ref().and_then(|s| s.id.as_deref());
+        let pgbackrest = || self.pgbackrest.as_ref().and_then(|s| s.id.as_deref());
+        restic.or_else(borg).or_else(pgbackrest).or_else(|| self.files.as_ref().and_then(|s| s.id.as_deref()))
+    }
+
+    /// Where the copies are, for people; secrets in URLs are left out.
+    #[must_use]
+    pub fn location(&self) -> String {
+        if let Some(restic) = &self.restic {
+            format!("restic {}", without_secret(&restic.repository))
+        } else if let Some(borg) = &self.borg {
+            format!("borg {}", without_secret(&borg.repository))
+        } else if let Some(pgbackrest) = &self.pgbackrest {
+            format!("pgbackrest stanza {}", pgbackrest.stanza)
+        } else {
+            self.files.as_ref().map_or_else(String::new, |files| files.pattern.clone())
+        }
+    }
+}
+
+/// A path without the slashes at its end.
+fn plain_path(path: &str) -> String {
+    let cut = path.trim_end_matches('/');
+    if cut.is_empty() { path.chars().take(1).collect() } else { cut.to_owned() }
+}
+
+/// An URL without its password: what stands between the last `:` of the user's part and `@`.
+pub(crate) fn without_secret(location: &str) -> String {
+    let Some((scheme, rest)) = location.split_once("://") else { return location.to_owned() };
+    let (authority, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
+    match authority.rsplit_once('@') {
+        Some((user, host)) if user.contains(':') => {
+            let name = user.split(':').next().unwrap_or_default();
+            format!("{scheme}://{name}:[redacted]@{host}{path}")
+        }
+        _ => location.to_owned(),
+    }
+}
+
+/// A span such as `90s`, `15m`, `26h`, `30d` or `8w`, in seconds.
+///
+/// # Errors
+/// Where it is none.
+pub fn seconds(text: &str) -> Result<i64, String> {
+    let wrong = || format!("'{text}' is no span; write a whole number and s, m, h, d or w, such as 26h");
+    let at = text.len().checked_sub(1).ok_or_else(wrong)?;
+    let (number, unit) = text.split_at_checked(at).ok_or_else(wrong)?;
+    let unit = match unit {
+        "s" => 1,
+        "m" => 60,
+        "h" => 3_600,
+        "d" => 86_400,
+        "w" => 604_800,
+        _ => return Err(wrong()),
+    };
+    let number = digits(number).ok_or_else(wrong)?;
+    // A century: more is a slip of the pen.
+    number.checked_mul(unit).filter(|s| *s > 0 && *s <= 3_155_760_000).ok_or_else(wrong)
+}
+
+/// A size such as `500`, `10MB` or `1GiB`, in bytes.
+///
+/// # Errors
+/// Where it is none.
+pub fn bytes(text: &str) -> Result<i64, String> {
+    let wrong = || format!("'{text}' is no size; write a whole number and B, kB, MB, GB, TB, KiB, MiB, GiB or TiB");
+    let at = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+    let (number, unit) = text.split_at(at);
+    let unit = match unit.trim_start() {
+        "" | "B" => 1,
+        "kB" => 1_000,
+        "MB" => 1_000_000,
+        "GB" => 1_000_000_000,
+        "TB" => 1_000_000_000_000,
+        "KiB" => 1 << 10,
+        "MiB" => 1 << 20,
+        "GiB" => 1 << 30,
+        "TiB" => 1_i64 << 40,
+        _ => return Err(wrong()),
+    };
+    digits(number).and_then(|n| n.checked_mul(unit)).ok_or_else(wrong)
+}
+
+fn digits(text: &str) -> Option<i64> {
+    (!text.is_empty() && text.bytes().all(|b| b.is_ascii_digit())).then(|| text.parse().ok())?
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn spans_and_sizes() {
+        assert_eq!(seconds("26h"), Ok(93_600));
+        assert_eq!(seconds("8w"), Ok(4_838_400));
+        for wrong in ["", "h", "26", "-1h", "1.5h", "0h", "99999999999999999999h", "9999999d", "26ü"] {
+            assert!(seconds(wrong).is_err(), "{wrong}");
+        }
+        assert_eq!(bytes("1GiB"), Ok(1 << 30));
+        assert_eq!(bytes("10 MB"), Ok(10_000_000));
+        assert_eq!(bytes("7"), Ok(7));
+        for wrong in ["", "GiB", "1gib", "-1", "1.5GB", "99999999999TiB", "1µB"] {
+            assert!(bytes(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn passwords_in_urls_are_not_shown() {
+        assert_eq!(without_secret("rest:https://u:p@ss@h:8000/r"), "rest:https://u:[redacted]@h:8000/r");
+        assert_eq!(without_secret("sftp:u@h:/srv"), "sftp:u@h:/srv");
+        assert_eq!(without_secret("/srv/a@b"), "/srv/a@b");
+    }
+}
