@@ -22,7 +22,7 @@ pub(crate) struct Usage {
 }
 
 /// The functions that expressions may call: name, called on a value, arguments (the value included).
-const FUNCTIONS: [(&str, bool, usize); 14] = [
+const FUNCTIONS: [(&str, bool, usize); 16] = [
     ("size", false, 1),
     ("size", true, 1),
     ("contains", true, 2),
@@ -34,6 +34,8 @@ const FUNCTIONS: [(&str, bool, usize); 14] = [
     ("string", false, 1),
     ("days_left", false, 1),
     ("days_between", false, 2),
+    ("seconds_since", false, 1),
+    ("seconds_between", false, 2),
     // Written by the parser when it expands macros.
     (operators::NOT_STRICTLY_FALSE, false, 1),
     (operators::LOGICAL_NOT, false, 1),
@@ -271,7 +273,7 @@ impl<'s, 'i> Check<'s, 'i> {
                 if name == "matches" {
                     self.regex(args);
                 }
-                if name.starts_with("days") { Type::Int } else { Type::Bool }
+                if name.starts_with("days") || name.starts_with("seconds") { Type::Int } else { Type::Bool }
             }
         }
     }

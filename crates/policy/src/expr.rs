@@ -252,9 +252,17 @@ impl Engine {
         let between = |a: std::sync::Arc<String>, b: std::sync::Arc<String>| -> Result<i64, ExecutionError> {
             Ok(days_between(&instant("days_between", &a)?, &instant("days_between", &b)?))
         };
-        // The names are free in the standard environment, so neither can fail; a test calls both.
+        let since = move |ts: std::sync::Arc<String>| -> Result<i64, ExecutionError> {
+            Ok(seconds_between(&instant("seconds_since", &ts)?, &as_of))
+        };
+        let seconds = |a: std::sync::Arc<String>, b: std::sync::Arc<String>| -> Result<i64, ExecutionError> {
+            Ok(seconds_between(&instant("seconds_between", &a)?, &instant("seconds_between", &b)?))
+        };
+        // The names are free in the standard environment, so none can fail; a test calls all.
         let _ = root.add_function("days_left", left);
         let _ = root.add_function("days_between", between);
+        let _ = root.add_function("seconds_since", since);
+        let _ = root.add_function("seconds_between", seconds);
         Self(root)
     }
 
@@ -276,6 +284,11 @@ fn instant(function: &str, text: &str) -> Result<Timestamp, ExecutionError> {
 /// Whole days from one instant to another, rounded down.
 pub(crate) fn days_between(from: &Timestamp, to: &Timestamp) -> i64 {
     (to.as_nanosecond() - from.as_nanosecond()).div_euclid(86_400_000_000_000).try_into().unwrap_or(i64::MAX)
+}
+
+/// Whole seconds from one instant to another, rounded down.
+pub(crate) fn seconds_between(from: &Timestamp, to: &Timestamp) -> i64 {
+    (to.as_nanosecond() - from.as_nanosecond()).div_euclid(1_000_000_000).try_into().unwrap_or(i64::MAX)
 }
 
 /// The variables that an expression sees.
@@ -338,6 +351,10 @@ mod tests {
             ("has(facts.m.k) && !has(facts.m.l)", Ok(true)),
             ("days_left(facts.t) == 1 && days_between(facts.t, '2026-11-24T11:59:59Z') == -2", Ok(true)),
             ("days_left('2026-11-24T11:59:59Z') == -1 && days_left('2026-11-24T12:00:00Z') == 0", Ok(true)),
+            ("seconds_since(facts.t) == -172799 && seconds_since('2026-11-24T11:59:59.5Z') == 0", Ok(true)),
+            ("seconds_between(facts.t, '2026-11-26T12:01:00+00:00') == 61", Ok(true)),
+            ("seconds_between('2026-11-26T12:01:00Z', facts.t) == -61", Ok(true)),
+            ("seconds_since('soon') > 3", Err("'soon' is no RFC 3339 time")),
             ("facts.a[1].v < 3", Err("'<' can't be applied to null and int")),
             ("facts.b == 3", Err("the evidence has no 'b'")),
             ("facts.a[7].v == 3", Err("a list is too short")),

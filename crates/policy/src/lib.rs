@@ -18,6 +18,7 @@ mod fact;
 mod gate;
 mod judge;
 mod library;
+mod measure;
 mod mutate;
 mod path;
 mod policy;

@@ -8,8 +8,9 @@ use minijinja::{Environment, Error, ErrorKind, State, UndefinedBehavior, filters
 use model::Timestamp;
 
 use crate::diagnostic::suggest;
-use crate::expr::{Complaint, Scope, truncate};
+use crate::expr::{self, Complaint, Scope, truncate};
 use crate::fact::{Fact, List, Map};
+use crate::measure;
 
 /// The longest text that a template gives, characters.
 const MAX_TEXT: usize = 500;
@@ -17,9 +18,12 @@ const MAX_TEXT: usize = 500;
 const ROOTS: [&str; 5] = ["item", "parent", "facts", "params", "target"];
 
 /// The filters that templates may use; all are added in [`Templates::new`].
-const FILTERS: [&str; 13] = [
-    "default", "first", "join", "last", "length", "lower", "map", "replace", "round", "sort", "trim", "unique", "upper",
+const FILTERS: [&str; 15] = [
+    "default", "first", "join", "last", "length", "lower", "map", "replace", "round", "size", "sort", "span", "trim",
+    "unique", "upper",
 ];
+/// The functions that templates may call; all are added in [`Templates::new`].
+const FUNCTIONS: [&str; 4] = ["days_left", "days_between", "seconds_since", "seconds_between"];
 
 /// The compiled templates of one control, by name.
 #[derive(Debug)]
@@ -42,20 +46,24 @@ impl Templates {
         environment.add_filter("map", filters::map);
         environment.add_filter("replace", filters::replace);
         environment.add_filter("round", filters::round);
+        environment.add_filter("size", measure::size);
         environment.add_filter("sort", filters::sort);
+        environment.add_filter("span", measure::span);
         environment.add_filter("trim", filters::trim);
         environment.add_filter("unique", filters::unique);
         environment.add_filter("upper", filters::upper);
         environment.add_function("days_left", days_left);
         environment.add_function("days_between", days_between);
+        environment.add_function("seconds_since", seconds_since);
+        environment.add_function("seconds_between", seconds_between);
         Self { environment, roots: BTreeMap::new() }
     }
 
     /// Compiles a template. Gives the dotted names that it reads, or what is wrong with it.
     pub(crate) fn add(&mut self, name: &'static str, source: &str) -> Result<BTreeSet<String>, Complaint> {
         let whole = 0..source.chars().count();
-        if source.len() > crate::expr::MAX_SOURCE {
-            let message = format!("the template has {} bytes; {} are allowed", source.len(), crate::expr::MAX_SOURCE);
+        if source.len() > expr::MAX_SOURCE {
+            let message = format!("the template has {} bytes; {} are allowed", source.len(), expr::MAX_SOURCE);
             return Err(Complaint::new("template-size", whole, message));
         }
         if let Some(at) = forbidden_tag(source) {
@@ -67,9 +75,8 @@ impl Templates {
         }
         self.environment.add_template_owned(name, source.to_owned()).map_err(|e| complaint(source, &e))?;
         let template = self.environment.get_template(name).map_err(|e| complaint(source, &e))?;
-        let functions = ["days_left", "days_between"];
         let names: BTreeSet<String> =
-            template.undeclared_variables(true).into_iter().filter(|n| !functions.contains(&n.as_str())).collect();
+            template.undeclared_variables(true).into_iter().filter(|n| !FUNCTIONS.contains(&n.as_str())).collect();
         let top: BTreeSet<&str> = names.iter().map(|n| n.split('.').next().unwrap_or(n)).collect();
         self.roots.insert(name, ROOTS.into_iter().filter(|r| top.contains(r)).collect());
         Ok(names)
@@ -184,12 +191,24 @@ fn unknown_filter(source: &str) -> Option<Complaint> {
 }
 
 fn days_left(state: &State<'_, '_>, ts: &str) -> Result<i64, Error> {
-    let as_of = state.lookup("as_of").unwrap_or_default();
-    Ok(crate::expr::days_between(&instant(as_of.as_str().unwrap_or_default())?, &instant(ts)?))
+    Ok(expr::days_between(&as_of(state)?, &instant(ts)?))
 }
 
 fn days_between(a: &str, b: &str) -> Result<i64, Error> {
-    Ok(crate::expr::days_between(&instant(a)?, &instant(b)?))
+    Ok(expr::days_between(&instant(a)?, &instant(b)?))
+}
+
+fn seconds_since(state: &State<'_, '_>, ts: &str) -> Result<i64, Error> {
+    Ok(expr::seconds_between(&instant(ts)?, &as_of(state)?))
+}
+
+fn seconds_between(a: &str, b: &str) -> Result<i64, Error> {
+    Ok(expr::seconds_between(&instant(a)?, &instant(b)?))
+}
+
+/// The instant of judgement, which every template is handed.
+fn as_of(state: &State<'_, '_>) -> Result<Timestamp, Error> {
+    instant(state.lookup("as_of").unwrap_or_default().as_str().unwrap_or_default())
 }
 
 fn instant(text: &str) -> Result<Timestamp, Error> {
@@ -218,6 +237,10 @@ mod tests {
         assert_eq!(render("{{ days_left(item.t) }} days", item()), Ok("9 days".into()));
         assert_eq!(render("{% if item.z %}a{% else %}b{% endif %}", item()), Ok("b".into()));
         assert!(render("{{ item.nope }}", item()).is_err());
+        let age = "{{ seconds_since('2026-11-23T10:00:00Z') | span }}, {{ 1610612736 | size }}";
+        assert_eq!(render(age, item()), Ok("26 h, 1.5 GiB".into()));
+        assert_eq!(render("{{ seconds_between(item.t, '2026-12-03T11:58:30Z') | span }}", item()), Ok("-90 s".into()));
+        assert!(render("{{ item.z | span }}", item()).is_err() && render("{{ item.n | size }}", item()).is_err());
     }
 
     #[test]
