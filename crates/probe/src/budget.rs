@@ -8,7 +8,7 @@ use std::time::Duration;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
 
-/// What a run may cost its targets and this machine.
+/// What a run may cost its targets and this machine, and what it may do there.
 #[derive(Clone, Debug)]
 pub struct Limits {
     /// How long one probe may look at one target.
@@ -25,6 +25,8 @@ pub struct Limits {
     pub sockets: u32,
     /// Targets looked at at once.
     pub targets_at_once: usize,
+    /// Whether commands that the inventory brings (`cmd:` secrets, drills) may run.
+    pub allow_commands: bool,
 }
 
 impl Default for Limits {
@@ -37,6 +39,7 @@ impl Default for Limits {
             rate: 50,
             sockets: 256,
             targets_at_once: 32,
+            allow_commands: false,
         }
     }
 }

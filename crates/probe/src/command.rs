@@ -1,26 +1,31 @@
 //! Local commands: no shell, an empty environment, a group of their own, bounded in time and output.
 
 use std::path::{Path, PathBuf};
-use std::process::Stdio;
+use std::sync::Arc;
 use std::time::Duration;
 
 use model::{CommandRecord, Digest, Failure, FailureClass};
-use tokio::io::{AsyncRead, AsyncReadExt as _};
-use tokio::process::Child;
 
 use crate::cx::Cx;
-
-/// Where programs are looked for; the caller's PATH is not trusted.
-const FOLDERS: [&str; 6] = ["/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin"];
+use crate::process::Launch;
+use crate::program;
+use crate::recorder::Recorder;
+use crate::redact::{Hasher, Secrets};
 
 /// A local command.
 #[derive(Clone, Debug)]
 pub struct Command<'a> {
     /// Program (a bare name is looked for in the system's folders) and arguments.
     pub argv: &'a [&'a str],
-    /// The only variables that it sees, beside `PATH` and `LC_ALL=C`.
+    /// The only variables that it sees, beside `PATH` and `LC_ALL=C`. They are not recorded.
     pub env: &'a [(&'a str, &'a str)],
-    /// Most bytes read of each of its outputs; a command that says more is ended.
+    /// The folder that it runs in; `None` is the one that Probity was started in.
+    pub cwd: Option<&'a Path>,
+    /// Secrets: each occurrence in arguments and outputs is replaced by `[redacted]` before anything is recorded or
+    /// hashed. The probe gets the outputs as they are. Secrets from [`Cx::secret`] need not be named.
+    pub redact: &'a [&'a str],
+    /// Most bytes read of each of its outputs; a command that says more is ended. With [`Cx::command_lines`], most
+    /// bytes of one line.
     pub most: usize,
     /// How long it may take.
     pub within: Duration,
@@ -32,7 +37,27 @@ impl<'a> Command<'a> {
     /// A command with no variables, 1 MiB of output and 20 seconds.
     #[must_use]
     pub const fn new(argv: &'a [&'a str]) -> Self {
-        Self { argv, env: &[], most: 1 << 20, within: Duration::from_secs(20), version: &[] }
+        let within = Duration::from_secs(20);
+        Self { argv, env: &[], cwd: None, redact: &[], most: 1 << 20, within, version: &[] }
+    }
+
+    /// Runs it without writing anything down: for commands that give secrets, which belong in no record.
+    ///
+    /// # Errors
+    /// As [`Cx::command`].
+    pub async fn run_for_secret(&self) -> Result<Output, Failure> {
+        let (path, arguments) = self.settle()?;
+        let launch = Launch { path: &path, arguments, env: self.env, cwd: self.cwd };
+        let (mut stdout, mut stderr) = (Vec::new(), Vec::new());
+        let bound = |into| bounded(into, self.most, &path);
+        let exit = launch.run(self.within, &mut bound(&mut stdout), &mut bound(&mut stderr)).await?;
+        Ok(Output { exit, stdout, stderr })
+    }
+
+    fn settle(&self) -> Result<(PathBuf, &'a [&'a str]), Failure> {
+        let (name, arguments) =
+            self.argv.split_first().ok_or_else(|| Failure::new(FailureClass::Missing, "no program is named"))?;
+        Ok((program::found(name)?, arguments))
     }
 }
 
@@ -41,9 +66,9 @@ impl<'a> Command<'a> {
 pub struct Output {
     /// Exit code; `None` where a signal ended it.
     pub exit: Option<i32>,
-    /// Standard output.
+    /// Standard output; empty from [`Cx::command_lines`].
     pub stdout: Vec<u8>,
-    /// Standard error.
+    /// Standard error; from [`Cx::command_lines`] its first [`Command::most`] bytes.
     pub stderr: Vec<u8>,
 }
 
@@ -51,136 +76,172 @@ impl Cx {
     /// Where a program is, or `None`.
     #[must_use]
     pub fn which(&self, program: &str) -> Option<PathBuf> {
-        which(program)
+        program::which(program)
     }
 
-    /// Runs a command and records it.
+    /// Whether the command line allows commands that the inventory brings (`cmd:` secrets, drills).
+    #[must_use]
+    pub fn allow_commands(&self) -> bool {
+        self.budget.limits().allow_commands
+    }
+
+    /// Runs a command and records it, also where it fails or hangs.
     ///
     /// # Errors
     /// Where the program is missing, can't be started, takes too long or says too much.
     pub async fn command(&self, command: Command<'_>) -> Result<Output, Failure> {
-        let (name, arguments) = command
-            .argv
-            .split_first()
-            .ok_or_else(|| Failure::new(FailureClass::Missing, "an empty command was asked for"))?;
-        let path = found(name)?;
-        let within = command.within.min(self.remaining());
-        let version = match command.version {
-            [] => None,
-            words => run(&path, words, &[], 4096, within.min(Duration::from_secs(5))).await.ok().and_then(first_line),
-        };
-        let output = run(&path, arguments, command.env, command.most, within).await?;
-        self.recorder.command(CommandRecord {
-            argv: command.argv.iter().map(|w| (*w).to_owned()).collect(),
-            path: path.display().to_string(),
-            version,
-            program: tokio::fs::read(&path).await.ok().map(|bytes| Digest::of(&bytes)),
-            exit: output.exit,
-            stdout: Digest::of(&output.stdout),
-            stderr: Digest::of(&output.stderr),
-        });
-        Ok(output)
+        let (mut stdout, mut stderr) = (Vec::new(), Vec::new());
+        let (path, arguments) = command.settle()?;
+        let bound = |into| bounded(into, command.most, &path);
+        let exit = self.record(&command, &path, arguments, &mut bound(&mut stdout), &mut bound(&mut stderr)).await?;
+        Ok(Output { exit, stdout, stderr })
     }
-}
 
-impl Command<'_> {
-    /// Runs it without writing anything down: for commands that give secrets, which belong in no record.
+    /// Runs a command whose output may be hundreds of megabytes, and records it like [`Cx::command`]. `each` gets its
+    /// standard output line by line, without the newlines; an error from it ends the command. Of standard error the
+    /// first [`Command::most`] bytes are kept, and all of it is hashed.
     ///
     /// # Errors
-    /// As [`Cx::command`].
-    pub async fn run_for_secret(&self) -> Result<Output, Failure> {
-        let (name, arguments) =
-            self.argv.split_first().ok_or_else(|| Failure::new(FailureClass::Missing, "no program is named"))?;
-        run(&found(name)?, arguments, self.env, self.most, self.within).await
+    /// As [`Cx::command`]; what `each` says; and a line longer than [`Command::most`].
+    pub async fn command_lines(
+        &self,
+        command: Command<'_>,
+        mut each: impl FnMut(&[u8]) -> Result<(), Failure> + Send,
+    ) -> Result<Output, Failure> {
+        let (path, arguments) = command.settle()?;
+        let most = command.most;
+        let mut line = Vec::new();
+        let mut split = |piece: &[u8]| {
+            let mut rest = piece;
+            while let Some(end) = rest.iter().position(|byte| *byte == b'\n') {
+                let (head, tail) = rest.split_at(end);
+                if line.is_empty() {
+                    fits(head.len(), most, &path)?;
+                    each(head)?;
+                } else {
+                    line.extend_from_slice(head);
+                    fits(line.len(), most, &path)?;
+                    each(&line)?;
+                    line.clear();
+                }
+                rest = tail.get(1..).unwrap_or_default();
+            }
+            line.extend_from_slice(rest);
+            fits(line.len(), most, &path)
+        };
+        let mut stderr = Vec::new();
+        let mut keep = |piece: &[u8]| {
+            let free = most.saturating_sub(stderr.len()).min(piece.len());
+            stderr.extend_from_slice(piece.get(..free).unwrap_or_default());
+            Ok(())
+        };
+        let exit = self.record(&command, &path, arguments, &mut split, &mut keep).await?;
+        if !line.is_empty() {
+            each(&line)?;
+        }
+        Ok(Output { exit, stdout: Vec::new(), stderr })
+    }
+
+    async fn record(
+        &self,
+        command: &Command<'_>,
+        path: &Path,
+        arguments: &[&str],
+        out: &mut (dyn FnMut(&[u8]) -> Result<(), Failure> + Send),
+        err: &mut (dyn FnMut(&[u8]) -> Result<(), Failure> + Send),
+    ) -> Result<Option<i32>, Failure> {
+        let mut secrets = self.recorder.secrets();
+        command.redact.iter().for_each(|secret| secrets.add(secret));
+        let mut note = Note::new(Arc::clone(&self.recorder), command.argv, path, secrets);
+        note.record.program = program::digest(path).await;
+        let within = command.within.min(self.remaining());
+        if !command.version.is_empty() {
+            let argv: Vec<&str> = command.argv.iter().take(1).chain(command.version).copied().collect();
+            let asked = Command { most: 4096, within: within.min(Duration::from_secs(5)), ..Command::new(&argv) };
+            let version = asked.run_for_secret().await.ok().and_then(first_line);
+            note.record.version = version.map(|line| note.secrets.out_of(&line));
+        }
+        let launch = Launch { path, arguments, env: command.env, cwd: command.cwd };
+        let Note { stdout, stderr, .. } = &mut note;
+        let exit = launch
+            .run(
+                within,
+                &mut |piece| {
+                    stdout.update(piece);
+                    out(piece)
+                },
+                &mut |piece| {
+                    stderr.update(piece);
+                    err(piece)
+                },
+            )
+            .await;
+        note.record.exit = exit.as_ref().ok().copied().flatten();
+        // What a tool is called and what it said of itself may stand in a message.
+        exit.map_err(|failure| Failure::new(failure.class, note.secrets.out_of(&failure.message)))
     }
 }
 
-fn which(program: &str) -> Option<PathBuf> {
-    if program.contains('/') {
-        return Some(PathBuf::from(program)).filter(|p| p.is_file());
-    }
-    FOLDERS.iter().map(|folder| Path::new(folder).join(program)).find(|p| p.is_file())
+/// The record of a command. It is written when this goes away, so that a command whose probe is cut off is in it too.
+struct Note {
+    recorder: Arc<Recorder>,
+    record: CommandRecord,
+    secrets: Secrets,
+    stdout: Hasher,
+    stderr: Hasher,
 }
 
-fn found(program: &str) -> Result<PathBuf, Failure> {
-    which(program).ok_or_else(|| {
-        Failure::new(FailureClass::Missing, format!("{program}: no such program in {}", FOLDERS.join(":")))
-    })
+impl Note {
+    fn new(recorder: Arc<Recorder>, argv: &[&str], path: &Path, secrets: Secrets) -> Self {
+        let nothing = Digest::of(b"");
+        let record = CommandRecord {
+            argv: argv.iter().map(|word| secrets.out_of(word)).collect(),
+            path: secrets.out_of(&path.display().to_string()),
+            version: None,
+            program: None,
+            exit: None,
+            stdout: nothing,
+            stderr: nothing,
+        };
+        let hasher = || Hasher::new(secrets.clone());
+        Self { recorder, record, stdout: hasher(), stderr: hasher(), secrets }
+    }
+}
+
+impl Drop for Note {
+    fn drop(&mut self) {
+        self.record.stdout = self.stdout.finish();
+        self.record.stderr = self.stderr.finish();
+        self.recorder.command(self.record.clone());
+    }
+}
+
+/// Collects an output up to a bound.
+fn bounded<'a>(
+    into: &'a mut Vec<u8>,
+    most: usize,
+    path: &'a Path,
+) -> impl FnMut(&[u8]) -> Result<(), Failure> + Send + 'a {
+    move |piece| {
+        if piece.len() > most.saturating_sub(into.len()) {
+            let message = format!("{}: said more than {most} bytes", path.display());
+            return Err(Failure::new(FailureClass::Unreadable, message));
+        }
+        into.extend_from_slice(piece);
+        Ok(())
+    }
+}
+
+fn fits(length: usize, most: usize, path: &Path) -> Result<(), Failure> {
+    if length <= most {
+        return Ok(());
+    }
+    let message = format!("{}: said a line longer than {most} bytes", path.display());
+    Err(Failure::new(FailureClass::Unreadable, message))
 }
 
 /// The first line that a program says of itself, on either output.
 fn first_line(output: Output) -> Option<String> {
     let said = if output.stdout.is_empty() { output.stderr } else { output.stdout };
     String::from_utf8_lossy(&said).lines().map(str::trim).find(|l| !l.is_empty()).map(str::to_owned)
-}
-
-async fn run(
-    path: &Path,
-    arguments: &[&str],
-    env: &[(&str, &str)],
-    most: usize,
-    within: Duration,
-) -> Result<Output, Failure> {
-    let shown = path.display();
-    let mut child = tokio::process::Command::new(path)
-        .args(arguments)
-        .env_clear()
-        .env("PATH", FOLDERS.join(":"))
-        .env("LC_ALL", "C")
-        .envs(env.iter().copied())
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .process_group(0)
-        .kill_on_drop(true)
-        .spawn()
-        .map_err(|e| {
-            let class = match e.kind() {
-                std::io::ErrorKind::PermissionDenied => FailureClass::Permission,
-                _ => FailureClass::Missing,
-            };
-            Failure::new(class, format!("{shown}: can't be started: {e}"))
-        })?;
-    let group = Group(child.id());
-    let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
-    let work = async {
-        let (stdout, stderr) = tokio::join!(read_bounded(stdout, most), read_bounded(stderr, most));
-        let (Some(stdout), Some(stderr)) = (stdout, stderr) else {
-            return Err(Failure::new(FailureClass::Unreadable, format!("{shown}: said more than {most} bytes")));
-        };
-        let exit = wait(&mut child).await;
-        Ok(Output { exit, stdout, stderr })
-    };
-    let outcome = tokio::time::timeout(within, work).await.unwrap_or_else(|_| {
-        Err(Failure::new(FailureClass::Timeout, format!("{shown}: did not end within {} s", within.as_secs_f32())))
-    });
-    drop(group);
-    outcome
-}
-
-async fn wait(child: &mut Child) -> Option<i32> {
-    child.wait().await.ok().and_then(|status| status.code())
-}
-
-/// All of a stream, or `None` where it is longer than the bound.
-async fn read_bounded(stream: Option<impl AsyncRead + Unpin>, most: usize) -> Option<Vec<u8>> {
-    let mut bytes = Vec::new();
-    let stream = stream?;
-    let bound = u64::try_from(most).unwrap_or(u64::MAX).saturating_add(1);
-    // An error here is a closed pipe: what was read so far is what was said.
-    let _ = stream.take(bound).read_to_end(&mut bytes).await;
-    (bytes.len() <= most).then_some(bytes)
-}
-
-/// Ends the whole process group when the command is over or given up, however that comes about.
-struct Group(Option<u32>);
-
-impl Drop for Group {
-    fn drop(&mut self) {
-        let pid = self.0.and_then(|id| i32::try_from(id).ok()).and_then(rustix::process::Pid::from_raw);
-        if let Some(pid) = pid {
-            // Nothing left to end is the usual case.
-            let _ = rustix::process::kill_process_group(pid, rustix::process::Signal::KILL);
-        }
-    }
 }

@@ -9,8 +9,12 @@ mod command;
 mod conn;
 mod cx;
 mod files;
+mod process;
+mod program;
 mod recorder;
+mod redact;
 mod runner;
+mod secret;
 
 use std::future::Future;
 use std::pin::Pin;
@@ -22,6 +26,7 @@ pub use cx::{Cx, Stop};
 pub use files::{FileError, Listing, Metadata};
 use model::{Ask, Exchange, Facts, Failure, Kind, Target};
 pub use runner::{Collected, Event, Job, collect};
+pub use secret::{secret, secret_beside};
 
 /// A boxed future that may move between threads.
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;

@@ -6,6 +6,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use model::{CommandRecord, Direction, Ended, Exchange, FileRecord, Frame};
 use tokio::time::Instant;
 
+use crate::redact::Secrets;
+
 /// The record of one probe on one target. Shared by its connections; the runner keeps it when the probe is cut off.
 pub(crate) struct Recorder {
     began: Instant,
@@ -22,6 +24,7 @@ pub(crate) struct Record {
     pub(crate) received: u64,
     pub(crate) commands: Vec<CommandRecord>,
     pub(crate) files: Vec<FileRecord>,
+    pub(crate) secrets: Secrets,
 }
 
 impl Recorder {
@@ -88,6 +91,16 @@ impl Recorder {
 
     pub(crate) fn file(&self, file: FileRecord) {
         self.lock().files.push(file);
+    }
+
+    /// Remembers a secret, so that it gets into no record from here on.
+    pub(crate) fn secret(&self, secret: &str) {
+        self.lock().secrets.add(secret);
+    }
+
+    /// The secrets that the probe has learnt.
+    pub(crate) fn secrets(&self) -> Secrets {
+        self.lock().secrets.clone()
     }
 
     pub(crate) fn exchange(&self, index: u32) -> Option<Exchange> {

@@ -122,6 +122,10 @@ async fn run(job: Job, budget: Arc<Budget>, stop: Stop, events: mpsc::UnboundedS
             },
         };
         task.abort();
+        // What the probe held is let go now, so that a command that was cut off is ended and in the record.
+        if !task.is_finished() {
+            let _ = tokio::time::timeout(GRACE / 2, &mut task).await;
+        }
         outcome
     };
 
@@ -159,7 +163,7 @@ fn write_down(
     let record = recorder.take();
     let (facts, mut failure) = match outcome {
         Ok(facts) => (Some(facts), None),
-        Err(failure) => (None, Some(failure)),
+        Err(failure) => (None, Some(Failure::new(failure.class, record.secrets.out_of(&failure.message)))),
     };
     let mut facts = facts;
     let bytes = if record.exchanges.is_empty() {

@@ -94,7 +94,12 @@ pub(crate) struct Scope {
 
 impl Scope {
     pub(crate) fn limits(&self) -> Limits {
-        Limits { deadline: self.deadline, max_connections: self.max_connections, ..Limits::default() }
+        Limits {
+            deadline: self.deadline,
+            max_connections: self.max_connections,
+            allow_commands: self.allow_commands,
+            ..Limits::default()
+        }
     }
 }
 

@@ -38,35 +38,19 @@ fn of_file(path: &Path) -> Result<Signer, Error> {
     Ok(Signer::Key { key: Box::new(keys::read_key(path)?), label, self_made: false })
 }
 
-/// Secrets are references: `file:PATH`, `env:NAME`, `cmd:…`.
+/// The key that a reference stands for. It is called by the file's, the variable's or the program's name.
 async fn of_reference(reference: &str, folder: &Path, allow_commands: bool) -> Result<Signer, Error> {
-    match reference.split_once(':') {
-        Some(("file", path)) => of_file(&folder.join(path)),
-        Some(("env", name)) => {
-            let fail = |why: String| Error::Key { path: reference.to_owned(), why };
-            let pem = std::env::var(name).map_err(|_| fail(format!("the variable {name} is not set")))?;
-            let key = attest::SigningKey::from_pem(&pem).map_err(|e| fail(e.to_string()))?;
-            Ok(Signer::Key { key: Box::new(key), label: name.to_owned(), self_made: false })
-        }
-        Some(("cmd", _)) if !allow_commands => Err(Error::Config(format!(
-            "sign.key: '{reference}' is a command; the command line must allow it with --allow-commands"
-        ))),
-        Some(("cmd", words)) => of_command(reference, words).await,
-        _ => Err(Error::Config(format!(
-            "sign.key: '{reference}' is no reference; file:PATH, env:NAME or cmd:PROGRAM ARGUMENTS is wanted"
-        ))),
-    }
-}
-
-/// Runs a program, without a shell and under bounds, and reads the key from what it says.
-async fn of_command(reference: &str, words: &str) -> Result<Signer, Error> {
+    let label = match reference.split_once(':') {
+        Some(("file", path)) => return of_file(&folder.join(path)),
+        Some(("cmd", words)) => words.split_whitespace().next().unwrap_or_default(),
+        Some((_, name)) => name,
+        None => "",
+    };
+    let pem = probe::secret(reference, allow_commands).await;
+    let pem = pem.map_err(|f| Error::Config(format!("sign.key: {}", f.message)))?;
     let fail = |why: String| Error::Key { path: reference.to_owned(), why };
-    let argv: Vec<&str> = words.split_whitespace().collect();
-    let output = probe::Command::new(&argv).run_for_secret().await.map_err(|f| fail(f.message))?;
-    let pem = std::str::from_utf8(&output.stdout).map_err(|_| fail("it gave no PEM text".into()))?;
-    let key = attest::SigningKey::from_pem(pem).map_err(|e| fail(e.to_string()))?;
-    let label = argv.first().map_or_else(String::new, |program| (*program).to_owned());
-    Ok(Signer::Key { key: Box::new(key), label, self_made: false })
+    let key = attest::SigningKey::from_pem(&pem).map_err(|e| fail(e.to_string()))?;
+    Ok(Signer::Key { key: Box::new(key), label: label.to_owned(), self_made: false })
 }
 
 /// Everybody whose packs are believed: keys named on the command line and by an inventory, and the user's own.

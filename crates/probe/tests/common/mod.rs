@@ -1,0 +1,58 @@
+//! A probe that does what a test says, and a run of it.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use model::{Ask, Depth, Evidence, Facts, Failure, Kind, Level, Subject, Target};
+use probe::{BoxFuture, Cx, Job, Limits, Plan, Probe, Stop, collect};
+use tokio::sync::mpsc;
+
+type Act = Box<dyn for<'a> Fn(&'a Cx) -> BoxFuture<'a, Result<Facts, Failure>> + Send + Sync>;
+
+/// A probe that does what it is told.
+pub(crate) struct Told(Act);
+
+impl Told {
+    pub(crate) fn new(
+        act: impl for<'a> Fn(&'a Cx) -> BoxFuture<'a, Result<Facts, Failure>> + Send + Sync + 'static,
+    ) -> Self {
+        Self(Box::new(act))
+    }
+}
+
+impl Probe for Told {
+    fn kind(&self) -> Kind {
+        Kind::new("told", Level::Effective)
+    }
+
+    fn sort(&self) -> &'static str {
+        "told"
+    }
+
+    fn schema(&self) -> schemars::Schema {
+        schemars::json_schema!({ "type": "object" })
+    }
+
+    fn plan(&self, _: &Target) -> Plan {
+        Plan::default()
+    }
+
+    fn observe<'a>(&'a self, _: &'a Target, cx: &'a Cx) -> BoxFuture<'a, Result<Facts, Failure>> {
+        (self.0)(cx)
+    }
+}
+
+pub(crate) fn target(name: &str) -> Target {
+    let subject = Subject { sort: "told".into(), spec: serde_json::json!({}) };
+    let (name, labels) = (name.to_owned(), BTreeMap::new());
+    Target { of: name.clone(), address: name.clone(), name, labels, discovered: false, subject }
+}
+
+/// Runs one probe on one target and gives its evidence.
+pub(crate) async fn observe(probe: Told, limits: Limits, stop: Stop) -> Evidence {
+    let job = Job { probe: Arc::new(probe), target: target("it"), ask: Ask::All, depth: Depth::Full };
+    let (evidence, mut received) = mpsc::channel(1);
+    let (events, _) = mpsc::unbounded_channel();
+    let ((), collected) = tokio::join!(collect(vec![job], limits, stop, evidence, events), received.recv());
+    collected.unwrap().evidence
+}
