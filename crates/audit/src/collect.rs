@@ -83,7 +83,7 @@ impl Prepared {
                     Some(failure) => Arc::new(Unresolved { inner: probe, failure: failure.clone() }),
                     None => probe,
                 };
-                jobs.push(Job { probe, target: target.clone(), ask, depth: self.depth });
+                jobs.push(Job { probe, target: target.clone(), ask, depth: self.depth, prior: vec![] });
             }
         }
         jobs

@@ -61,7 +61,7 @@ pub(crate) async fn observe(probe: impl Probe + 'static) -> Result<Value, Failur
     };
     let (evidence, mut received) = mpsc::channel(1);
     let (events, _) = mpsc::unbounded_channel();
-    let job = Job { probe: Arc::new(probe), target, ask: Ask::All, depth: Depth::Full };
+    let job = Job { probe: Arc::new(probe), target, ask: Ask::All, depth: Depth::Full, prior: vec![] };
     let ((), collected) =
         tokio::join!(collect(vec![job], Limits::default(), Stop::default(), evidence, events), received.recv());
     let evidence = collected.unwrap().evidence;

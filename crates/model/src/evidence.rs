@@ -31,6 +31,8 @@ pub enum FailureClass {
     Missing,
     /// What was found could not be understood.
     Unreadable,
+    /// A drill that this run was not allowed to run.
+    NotRun,
     /// The run was stopped (Ctrl-C, deadline of the whole audit) before or while the probe ran.
     Interrupted,
     /// The probe itself broke; a defect of Probity.

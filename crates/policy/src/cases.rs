@@ -13,6 +13,7 @@ use crate::edit::Pointer;
 use crate::judge::Judge;
 use crate::library::Library;
 use crate::policy::Policy;
+use crate::prior::Earlier;
 use crate::profile::override_params;
 use crate::read;
 use crate::schema::{Schema, check};
@@ -25,12 +26,15 @@ use crate::{Kinds, Sources};
 const AS_OF: &str = "2026-11-24T00:00:00Z";
 
 /// One piece of evidence and the verdict that must follow.
+#[derive(Clone)]
 pub(crate) struct Case {
     pub(crate) name: String,
     pub(crate) verdict: Verdict,
     pub(crate) message: Option<String>,
     pub(crate) as_of: Timestamp,
     pub(crate) pieces: Vec<Evidence>,
+    /// Earlier evidence on the target.
+    pub(crate) prior: Vec<Evidence>,
     pub(crate) place: Place,
 }
 
@@ -73,8 +77,9 @@ impl<'l> SuiteReader<'l> {
     }
 
     fn case(&self, file: &mut File<'_>, node: &Node, control: &Control) -> Option<Case> {
-        const FIELDS: [&str; 12] = [
+        const FIELDS: [&str; 13] = [
             "name", "verdict", "message", "as_of", "facts", "base", "set", "remove", "failure", "age", "target", "all",
+            "prior",
         ];
         let fields = file.fields(node, "a case", &FIELDS)?;
         let name = file.required(&fields, "name", "the case").and_then(|n| file.text_of(n, "name"))?.to_owned();
@@ -109,7 +114,27 @@ impl<'l> SuiteReader<'l> {
         } else {
             vec![self.piece(file, &fields, needs.kinds.first()?, as_of, "target")?]
         };
-        Some(Case { name, verdict, message, as_of, pieces, place: Place::of(file, &fields.start) })
+        let prior = match fields.get("prior") {
+            None => Vec::new(),
+            Some(node) if needs.scope == Scope::Service => {
+                let message = "'prior' is earlier evidence of one target; in scope 'service' there is none".to_owned();
+                file.error("evidence-scope", node.span.clone(), message, None);
+                return None;
+            }
+            Some(node) => {
+                let nodes = file.list_of(node, "prior")?;
+                let target = &pieces.first()?.target;
+                let earlier = |node: &Node| {
+                    let known = ["age", "facts", "base", "set", "remove", "failure"];
+                    let fields = file.fields(node, "an earlier piece of evidence", &known)?;
+                    file.required(&fields, "age", "earlier evidence")?;
+                    let piece = self.piece(file, &fields, needs.kinds.first()?, as_of, "target")?;
+                    Some(Evidence { target: target.clone(), ..piece })
+                };
+                nodes.iter().map(earlier).collect::<Option<Vec<_>>>()?
+            }
+        };
+        Some(Case { name, verdict, message, as_of, pieces, prior, place: Place::of(file, &fields.start) })
     }
 
     fn piece(
@@ -134,7 +159,7 @@ impl<'l> SuiteReader<'l> {
         let collected = Timestamp::from_second(as_of.as_second().saturating_sub(age)).ok()?;
         let failure = match fields.get("failure") {
             None => None,
-            Some(node) => Some(Failure::new(FailureClass::Timeout, file.text_of(node, "failure")?)),
+            Some(node) => Some(failure(file, node)?),
         };
         let facts = if failure.is_some() { None } else { Some(self.facts(file, fields, kind)?) };
         let target = target(file, fields.get("target"), name)?;
@@ -189,6 +214,19 @@ fn fixture(sources: &Sources, test: &str, name: &str) -> Result<Value, String> {
     let path = format!("{folder}/fixtures/{name}.json");
     let source = sources.get(&path).ok_or_else(|| format!("there is no fixture '{path}'"))?;
     serde_json::from_slice(&source.bytes).map_err(|e| format!("fixture '{path}': {e}"))
+}
+
+/// A failure: its text, which then is a timeout's, or `{class: not_run, message: …}`.
+fn failure(file: &mut File<'_>, node: &Node) -> Option<Failure> {
+    if !matches!(node.data, Data::Map(_)) {
+        return Some(Failure::new(FailureClass::Timeout, file.text_of(node, "failure")?));
+    }
+    let fields = file.fields(node, "'failure'", &["class", "message"])?;
+    let class = file.required(&fields, "class", "'failure'");
+    let class = class.and_then(|n| read::word(file, n, "class of failure", &["timeout", "not_run"]))?;
+    let message = file.required(&fields, "message", "'failure'").and_then(|n| file.text_of(n, "message"))?;
+    let class = if class == "not_run" { FailureClass::NotRun } else { FailureClass::Timeout };
+    Some(Failure::new(class, message))
 }
 
 fn target(file: &mut File<'_>, node: Option<&Node>, name: &str) -> Option<Target> {
@@ -255,8 +293,13 @@ impl Case {
         let policy = Policy::for_test(control.clone());
         let policies = [policy];
         let mut judge = Judge::new(&policies, self.as_of, "service");
+        let earlier = |(i, evidence): (usize, &Evidence)| Earlier {
+            digest: Digest::of(format!("prior {i}").as_bytes()),
+            evidence: evidence.clone(),
+        };
         for (i, piece) in self.pieces.iter().enumerate() {
-            judge.evidence(piece.clone(), Digest::of(&i.to_be_bytes()));
+            let earlier = self.prior.iter().enumerate().map(earlier).collect();
+            judge.evidence_after(piece.clone(), Digest::of(&i.to_be_bytes()), earlier);
         }
         judge.finish(&[], &Waivers::default()).findings.into_iter().next()
     }
@@ -301,16 +344,18 @@ impl Case {
                 piece
             });
             let pieces = pieces.collect();
-            changed.then(|| Self {
-                name: format!("in case '{}' {what}", self.name),
-                verdict: Verdict::Inconclusive,
-                message: None,
-                as_of: self.as_of,
-                pieces,
-                place: self.place.clone(),
-            })
+            let name = format!("in case '{}' {what}", self.name);
+            changed.then(|| Self { name, verdict: Verdict::Inconclusive, message: None, pieces, ..self.clone() })
         });
         variants.collect()
+    }
+
+    /// A passing case without its earlier evidence.
+    pub(crate) fn without_prior(&self) -> Option<Self> {
+        let name = format!("in case '{}' there is no earlier evidence", self.name);
+        let verdict = Verdict::Inconclusive;
+        let emptied = || Self { name, verdict, message: None, prior: Vec::new(), ..self.clone() };
+        (self.verdict == Verdict::Pass && !self.prior.is_empty()).then(emptied)
     }
 
     /// The facts as one JSON value, as paths in findings see them.
@@ -332,15 +377,7 @@ impl Case {
                 if service { root.pointer_mut(&format!("/all/{i}/facts")).map(Value::take) } else { Some(root.take()) };
             piece.facts = facts.and_then(|f| if let Value::Object(f) = f { Some(f) } else { None });
         }
-        let Self { name, verdict, message, as_of, place, .. } = self;
-        Self {
-            name: name.clone(),
-            verdict: *verdict,
-            message: message.clone(),
-            as_of: *as_of,
-            pieces,
-            place: place.clone(),
-        }
+        Self { pieces, ..self.clone() }
     }
 }
 

@@ -88,6 +88,9 @@ pub struct Needs {
     pub kinds: Vec<String>,
     /// How old it may be at the instant of judgement, as written (`24h`).
     pub max_age: String,
+    /// How far back earlier evidence of the same target is wanted as `prior`, as written (`30d`).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub prior: Option<String>,
     /// The least level that will do.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub level: Option<Level>,

@@ -299,6 +299,8 @@ pub(crate) struct Scope<'a> {
     /// `facts`, or in scope `service` the object that holds `all`.
     pub(crate) facts: Option<&'a Fact>,
     pub(crate) all: Option<&'a Fact>,
+    /// Earlier evidence, newest first.
+    pub(crate) prior: Option<&'a Fact>,
     pub(crate) params: Option<&'a Fact>,
     pub(crate) target: Option<&'a Fact>,
 }
@@ -311,6 +313,7 @@ impl<'a> Scope<'a> {
             "parent" => self.parent,
             "facts" => self.facts,
             "all" => self.all,
+            "prior" => self.prior,
             "params" => self.params,
             "target" => self.target,
             _ => None,

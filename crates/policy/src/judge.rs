@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use model::{
-    Citation, ControlInfo, Digest, Evidence, ExchangesRef, Finding, Level, Notice, PolicyRef, Target, Timestamp,
-    Verdict, WaiverLine,
+    Citation, ControlInfo, Digest, Evidence, ExchangesRef, FailureClass, Finding, Level, Notice, PolicyRef, Target,
+    Timestamp, Verdict, WaiverLine,
 };
 
 use crate::control::{Needs, Scope as Breadth};
@@ -14,6 +14,7 @@ use crate::expr::{Engine, Scope};
 use crate::fact::Fact;
 use crate::path::Found;
 use crate::policy::{Policy, compute, params_fact};
+use crate::prior::{Earlier, Past, read};
 use crate::waiver::Waivers;
 
 /// All that judging gives; the caller adds what only it knows (run, coverage, digests of files).
@@ -133,6 +134,15 @@ impl<'p> Judge<'p> {
 
     /// Judges one piece of evidence, known by its digest. Kinds that no control needs are passed over.
     pub fn evidence(&mut self, evidence: Evidence, digest: Digest) {
+        self.evidence_after(evidence, digest, Vec::new());
+    }
+
+    /// Judges one piece of evidence, with earlier evidence at hand. Of that counts what is of the same kind, on the
+    /// target of the same name, and older.
+    ///
+    /// Where the piece is of a drill that was not run, the newest earlier one stands in its place, facts or failure as it is,
+    /// in controls of scope `target`.
+    pub fn evidence_after(&mut self, evidence: Evidence, digest: Digest, earlier: Vec<Earlier>) {
         let Evidence { target, kind, level, collected, facts, failure, exchanges, .. } = evidence;
         let name: Arc<str> = target.name.as_str().into();
         self.seen.entry(kind.clone()).or_default().insert(Arc::clone(&name));
@@ -142,30 +152,44 @@ impl<'p> Judge<'p> {
         if judgements.is_empty() && !self.kept.contains_key(kind.as_str()) {
             return;
         }
-        let facts = match (facts, failure) {
-            (Some(facts), None) => Ok(Fact::from(serde_json::Value::Object(facts))),
-            (_, Some(failure)) => Err(failure.message),
-            (None, None) => Err("the evidence holds neither facts nor a failure".to_owned()),
+        let past = Past::of(earlier, &kind, &target.name, collected.min(self.as_of));
+        let facts = read(facts, failure.as_ref());
+        let not_run = failure.is_some_and(|f| f.class == FailureClass::NotRun);
+        let stand_in = past.newest().filter(|_| not_run);
+        let without = facts.as_ref().err().filter(|_| not_run && stand_in.is_none());
+        let without = without.map(|why| Err(format!("not run, and there is no earlier evidence that counts: {why}")));
+        let shown = match stand_in {
+            // The exchanges behind an earlier piece are in the pack of its own run.
+            Some(p) => {
+                Shown { facts: &p.facts, digest: p.digest, level: p.level, collected: p.collected, exchanges: None }
+            }
+            None => {
+                let facts = without.as_ref().unwrap_or(&facts);
+                Shown { facts, digest, level, collected, exchanges: exchanges.as_ref() }
+            }
         };
         let labels = target.labels.clone();
         let target = target_fact(&target);
         let mut walks: BTreeMap<&str, Vec<Found<'_>>> = BTreeMap::new();
-        if let Ok(facts) = &facts {
+        if let Ok(facts) = shown.facts {
             let paths = judgements.iter().filter_map(|i| self.judgements.get(*i));
             for path in paths.flat_map(|j| &j.rule.control.compiled.over) {
                 walks.entry(path.text.as_str()).or_insert_with(|| path.walk(facts));
             }
         }
         let cite = |list: &Found<'_>, _: usize, item: Option<&Fact>| {
-            let holders = [item, Some(list.parent), facts.as_ref().ok()];
-            cites(exchanges.as_ref(), holders.into_iter().flatten())
+            let holders = [item, Some(list.parent), shown.facts.as_ref().ok()];
+            cites(shown.exchanges, holders.into_iter().flatten())
         };
         for judgement in judgements.iter().filter_map(|i| self.judgements.get(*i)) {
             let rule = &judgement.rule;
             let params = Some(&rule.params);
-            let scope = Scope { params, target: Some(&target), facts: facts.as_ref().ok(), ..Scope::default() };
-            let usable = usable(&rule.control.written.evidence, level, collected, self.as_of);
-            let conclusion = match (&facts, usable) {
+            let needs = &rule.control.written.evidence;
+            let prior = past.seen_by(needs, self.as_of, shown.collected);
+            let facts = shown.facts.as_ref().ok();
+            let scope = Scope { params, target: Some(&target), facts, prior: prior.as_ref(), ..Scope::default() };
+            let usable = usable(needs, shown.level, shown.collected, self.as_of);
+            let conclusion = match (shown.facts, usable) {
                 (Err(why), _) => Conclusion::of(Verdict::Inconclusive, why.clone()),
                 (_, Err(why)) => Conclusion::of(Verdict::Inconclusive, why),
                 (Ok(root), Ok(())) => {
@@ -175,8 +199,12 @@ impl<'p> Judge<'p> {
                     decide(rule, &self.engine, &subject, Vec::new())
                 }
             };
+            let conclusion = match stand_in {
+                Some(piece) => conclusion.of_earlier(piece.collected),
+                None => conclusion,
+            };
             let wanted = wanted(rule, &scope, &conclusion, self.as_of);
-            let on = On { target: &name, level: Some(level), evidence: vec![digest] };
+            let on = On { target: &name, level: Some(shown.level), evidence: vec![shown.digest] };
             spread(&mut self.findings, &self.names, judgement, &judgement.policies, on, conclusion, wanted);
         }
         drop(walks);
@@ -327,6 +355,15 @@ impl<'p> Judge<'p> {
             findings,
         );
     }
+}
+
+/// What is judged of a piece of evidence: its own, or that of the earlier one in its place.
+struct Shown<'a> {
+    facts: &'a Result<Fact, String>,
+    digest: Digest,
+    level: Level,
+    collected: Timestamp,
+    exchanges: Option<&'a ExchangesRef>,
 }
 
 /// Where findings go.

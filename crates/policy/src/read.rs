@@ -190,7 +190,7 @@ fn source(file: &mut File<'_>, node: &Node) -> Option<model::Source> {
 }
 
 fn needs(file: &mut File<'_>, node: &Node, kinds: &Kinds) -> Option<Needs> {
-    let fields = file.fields(node, "'evidence'", &["kind", "kinds", "max_age", "level", "scope"])?;
+    let fields = file.fields(node, "'evidence'", &["kind", "kinds", "max_age", "prior", "level", "scope"])?;
     let named = match (fields.get("kind"), fields.get("kinds")) {
         (Some(node), None) => vec![node],
         (None, Some(node)) => file.list_of(node, "kinds")?.iter().collect(),
@@ -204,17 +204,8 @@ fn needs(file: &mut File<'_>, node: &Node, kinds: &Kinds) -> Option<Needs> {
         names.extend(kind(file, node, kinds));
     }
     let complete = names.len() == named.len() && !names.is_empty();
-    let max_age = match fields.get("max_age") {
-        None => Some("24h".to_owned()),
-        Some(node) => {
-            let text = file.text_of(node, "max_age")?.to_owned();
-            if seconds(&text).is_none() {
-                let message = format!("'{text}' is no time span: '90s', '15m', '24h' or '7d' are wanted");
-                file.error("time-span", node.span.clone(), message, None);
-            }
-            seconds(&text).map(|_| text)
-        }
-    };
+    let max_age = fields.get("max_age").map_or(Some("24h".to_owned()), |n| span(file, n, "max_age"));
+    let prior = fields.get("prior").map_or(Some(None), |n| span(file, n, "prior").map(Some));
     let level = match fields.get("level") {
         None => Some(None),
         Some(node) => word(file, node, "level", &["declared", "effective", "demonstrated"])
@@ -230,8 +221,23 @@ fn needs(file: &mut File<'_>, node: &Node, kinds: &Kinds) -> Option<Needs> {
         file.error("evidence-scope", fields.start.clone(), message, None);
         return None;
     }
+    if let (Some(node), Some(Scope::Service)) = (fields.get("prior"), scope) {
+        let message = "'prior' is earlier evidence of one target; in scope 'service' there is none".to_owned();
+        file.error("evidence-scope", node.span.clone(), message, None);
+        return None;
+    }
     complete.then_some(())?;
-    Some(Needs { kinds: names, max_age: max_age?, level: level?, scope: scope? })
+    Some(Needs { kinds: names, max_age: max_age?, prior: prior?, level: level?, scope: scope? })
+}
+
+/// A time span, as written.
+fn span(file: &mut File<'_>, node: &Node, what: &str) -> Option<String> {
+    let text = file.text_of(node, what)?.to_owned();
+    if seconds(&text).is_none() {
+        let message = format!("'{text}' is no time span: '90s', '15m', '24h' or '7d' are wanted");
+        file.error("time-span", node.span.clone(), message, None);
+    }
+    seconds(&text).map(|_| text)
 }
 
 /// A kind of evidence that some probe gives.
@@ -308,6 +314,8 @@ struct Reader<'r, 'f, 's> {
     /// `facts`, or the object that holds `all`.
     root: Type<'s>,
     service: bool,
+    /// `prior`, where the control wants it.
+    prior: Option<Type<'s>>,
     params: Type<'s>,
     item: Type<'s>,
     parent: Type<'s>,
@@ -320,6 +328,7 @@ impl<'r, 'f, 's> Reader<'r, 'f, 's> {
         let facts = evidence.kinds.iter().filter_map(|k| kinds.get(k)).map(|k| Schema::new(&k.schema).resolve());
         let facts = union(facts);
         let service = evidence.scope == Scope::Service;
+        let prior = evidence.prior.as_ref().map(|_| list(earlier_piece(facts.clone())));
         let root = if service { known([("all", list(service_piece(facts)))]) } else { facts };
         let of = |param: &Param| match param {
             Param::Bool(_) => Type::Bool,
@@ -332,7 +341,8 @@ impl<'r, 'f, 's> Reader<'r, 'f, 's> {
         let params = params.iter().map(|(n, p)| (n.clone(), Lazy::Known(of(p)))).collect();
         let (item, parent) = (root.clone(), root.clone());
         let params = Type::Object(Object::Known(params));
-        Self { file, root, service, params, item, parent, usage: Usage::default(), templates: Templates::new() }
+        let (usage, templates) = (Usage::default(), Templates::new());
+        Self { file, root, service, prior, params, item, parent, usage, templates }
     }
 
     /// The variables of an expression.
@@ -348,6 +358,7 @@ impl<'r, 'f, 's> Reader<'r, 'f, 's> {
             }
         } else if with_facts {
             variables.push(("facts".into(), self.root.clone()));
+            variables.extend(self.prior.iter().map(|prior| ("prior".to_owned(), prior.clone())));
         }
         if !self.service {
             variables.push(("target".into(), target_type()));
@@ -511,6 +522,10 @@ fn known<'s, const N: usize>(fields: [(&str, Type<'s>); N]) -> Type<'s> {
 fn target_type<'s>() -> Type<'s> {
     let text = || Type::Text(None);
     known([("name", text()), ("of", text()), ("address", text()), ("labels", Type::Any), ("discovered", Type::Bool)])
+}
+
+fn earlier_piece(facts: Type<'_>) -> Type<'_> {
+    known([("kind", Type::Text(None)), ("collected", Type::Text(None)), ("facts", facts)])
 }
 
 fn service_piece(facts: Type<'_>) -> Type<'_> {

@@ -78,6 +78,11 @@ impl fmt::Display for TestReport {
     }
 }
 
+/// How the entry of `survivors` is called that excuses a pass over emptied lists.
+const EMPTIED_LISTS: &str = "emptied lists: still a pass";
+/// The same for a pass without the earlier evidence of a case.
+const EMPTIED_PRIOR: &str = "emptied prior: still a pass";
+
 /// The tests of one control.
 pub(crate) struct Suite<'l> {
     pub(crate) control: &'l Control,
@@ -140,17 +145,22 @@ impl Suite<'_> {
         for case in &self.cases {
             problems.extend(case.complaint(&control).map(|message| case.place.error("test-failed", message, None)));
         }
-        let emptied: Vec<Case> = self.cases.iter().flat_map(|c| c.emptied(&control)).collect();
+        let lists = self.cases.iter().flat_map(|c| c.emptied(&control)).map(|c| (EMPTIED_LISTS, c));
+        let prior = self.cases.iter().filter_map(Case::without_prior).map(|c| (EMPTIED_PRIOR, c));
+        let mut emptied: Vec<(&str, Case)> = lists.chain(prior).collect();
         report.cases += emptied.len();
-        for case in &emptied {
-            if case.judge(&control).is_some_and(|f| f.verdict == Verdict::Pass) {
-                self.survivor("emptied lists: still a pass", report);
+        emptied.retain(|(what, case)| {
+            let passes = case.judge(&control).is_some_and(|f| f.verdict == Verdict::Pass);
+            if passes {
+                self.survivor(what, report);
                 let message = format!("'{id}' passes though {}", case.name);
-                if !self.excused.contains_key("emptied lists: still a pass") {
+                if !self.excused.contains_key(*what) {
                     problems.push(case.place.error("vacuous-pass", message, None));
                 }
             }
-        }
+            // What passes anyway tells no mutant apart.
+            !passes
+        });
         // Mutants of a control whose tests fail tell nothing.
         if problems.len() > found {
             return;
@@ -168,8 +178,8 @@ impl Suite<'_> {
         for mutant in mutants(&control) {
             report.mutants += 1;
             let noticed = self.cases.iter().any(|c| c.complaint(&mutant.control).is_some());
-            let noticed =
-                noticed || emptied.iter().any(|c| c.judge(&mutant.control).is_some_and(|f| f.verdict == Verdict::Pass));
+            let passes = |c: &Case| c.judge(&mutant.control).is_some_and(|f| f.verdict == Verdict::Pass);
+            let noticed = noticed || emptied.iter().any(|(_, c)| passes(c));
             if noticed {
                 report.killed += 1;
             } else {
@@ -204,6 +214,14 @@ impl Suite<'_> {
         let fields = &control.compiled.usage.fields;
         let service = control.written.evidence.scope == Scope::Service;
         let passing: Vec<&Case> = self.cases.iter().filter(|c| c.verdict == Verdict::Pass).collect();
+        let other_prior = |donor: &&&Case| !donor.prior.is_empty() || !case.prior.is_empty();
+        let by_prior = passing.iter().filter(other_prior).any(|donor| {
+            let changed = Case { prior: donor.prior.clone(), ..case.clone() };
+            changed.judge(control).is_some_and(|f| f.verdict != Verdict::Fail)
+        });
+        if by_prior {
+            return true;
+        }
         let mut leaves: BTreeSet<String> = BTreeSet::new();
         for item in items.iter().flat_map(|at| around(at)) {
             leaves.extend(case.root(service).pointer(&pointer(item)).map(|v| scalars(v, fields)).unwrap_or_default());

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use model::{Ask, Depth, Ended, Exchange, Failure, FailureClass};
+use model::{Ask, Depth, Ended, Evidence, Exchange, Failure, FailureClass};
 use tokio::net::TcpStream;
 use tokio::sync::watch;
 use tokio::time::Instant;
@@ -47,6 +47,7 @@ impl Stop {
 pub struct Cx {
     pub(crate) ask: Ask,
     pub(crate) depth: Depth,
+    pub(crate) prior: Vec<Evidence>,
     pub(crate) until: Instant,
     pub(crate) budget: Arc<Budget>,
     pub(crate) recorder: Arc<Recorder>,
@@ -64,6 +65,13 @@ impl Cx {
     #[must_use]
     pub const fn depth(&self) -> Depth {
         self.depth
+    }
+
+    /// Earlier evidence of this probe's kind on this target, newest first; what the policies want of it, or nothing. For
+    /// choosing what to look at next: it is never a fact of now.
+    #[must_use]
+    pub fn prior(&self) -> &[Evidence] {
+        &self.prior
     }
 
     /// Time left before the runner cuts this probe off; zero once the run was stopped. A probe that sees little left

@@ -32,6 +32,8 @@ pub struct Job {
     pub ask: Ask,
     /// How much.
     pub depth: Depth,
+    /// Earlier evidence of the probe's kind on this target, newest first, from packs whose signatures were checked.
+    pub prior: Vec<Evidence>,
 }
 
 /// A piece of evidence and the file of its raw exchanges.
@@ -103,6 +105,7 @@ async fn run(job: Job, budget: Arc<Budget>, stop: Stop, events: mpsc::UnboundedS
         let cx = Cx {
             ask: job.ask.clone(),
             depth: job.depth,
+            prior: job.prior.clone(),
             until: began + deadline,
             budget,
             recorder: Arc::clone(&recorder),

@@ -66,7 +66,7 @@ async fn ask(address: SocketAddr, offer: Offer) -> Result<(Answer, Exchange)> {
     let limits = Limits { patience: Duration::from_secs(1), ..Limits::default() };
     let (evidence, mut collected) = tokio::sync::mpsc::channel(1);
     let (events, _events) = tokio::sync::mpsc::unbounded_channel();
-    let job = Job { probe, target, ask: Ask::All, depth: Depth::Full };
+    let job = Job { probe, target, ask: Ask::All, depth: Depth::Full, prior: vec![] };
     collect(vec![job], limits, Stop::default(), evidence, events).await;
     let exchanges = collected.recv().await.and_then(|c| c.exchanges).ok_or("nothing was recorded")?;
     let exchange = decode_exchanges(&exchanges)?.pop().ok_or("no exchange")?;

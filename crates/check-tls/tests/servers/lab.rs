@@ -175,7 +175,8 @@ pub(crate) async fn run(probe: Arc<dyn Probe>, sort: &str, spec: Value, limits: 
         discovered: false,
         subject: Subject { sort: sort.into(), spec },
     };
-    let job = Job { probe: Arc::clone(&probe), target: target.clone(), ask: Ask::All, depth: Depth::Full };
+    let job =
+        Job { probe: Arc::clone(&probe), target: target.clone(), ask: Ask::All, depth: Depth::Full, prior: vec![] };
     let (evidence, mut collected) = mpsc::channel(1);
     let (events, _events) = mpsc::unbounded_channel();
     let (_, one) = tokio::join!(collect(vec![job], limits, Stop::default(), evidence, events), collected.recv());

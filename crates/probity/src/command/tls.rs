@@ -60,6 +60,7 @@ pub(crate) async fn tls(args: TlsArgs) -> Result<Exit, Error> {
                 target: target.clone(),
                 ask: Ask::All,
                 depth: Depth::Full,
+                prior: vec![],
             }));
         }
         scans.push(Scan { target: target.of.clone(), address: address.map(str::to_owned), facts: None, failure });
