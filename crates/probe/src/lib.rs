@@ -62,6 +62,12 @@ pub trait Probe: Send + Sync {
     /// Where nothing could be seen at all. What was seen in part is facts with `not_proven` outcomes, not an error.
     fn observe<'a>(&'a self, target: &'a Target, cx: &'a Cx) -> BoxFuture<'a, Result<Facts, Failure>>;
 
+    /// Whether it acts instead of only looking: restores a backup, fires a test alert. A drill runs only where it is
+    /// allowed to, after all other probes, one at a time.
+    fn is_drill(&self) -> bool {
+        false
+    }
+
     /// Whether no raw bytes from the target stand behind the facts: a local tool's or kernel's word.
     fn attested_by_host_only(&self) -> bool {
         false
