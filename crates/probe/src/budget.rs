@@ -8,6 +8,8 @@ use std::time::Duration;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
 
+use crate::workshop::Workshop;
+
 /// What a run may cost its targets and this machine, and what it may do there.
 #[derive(Clone, Debug)]
 pub struct Limits {
@@ -27,6 +29,14 @@ pub struct Limits {
     pub targets_at_once: usize,
     /// Whether commands that the inventory brings (`cmd:` secrets, drills) may run.
     pub allow_commands: bool,
+    /// How long one drill may take.
+    pub drill_deadline: Duration,
+    /// How long to wait for another run's drills to end.
+    pub drill_patience: Duration,
+    /// Most bytes that the scratch folders of one drill may hold, all together.
+    pub scratch_bytes: u64,
+    /// Where drills work; without one, none runs.
+    pub workshop: Option<Workshop>,
 }
 
 impl Default for Limits {
@@ -40,6 +50,10 @@ impl Default for Limits {
             sockets: 256,
             targets_at_once: 32,
             allow_commands: false,
+            drill_deadline: Duration::from_secs(3600),
+            drill_patience: Duration::from_secs(60),
+            scratch_bytes: 64 << 30,
+            workshop: None,
         }
     }
 }

@@ -47,14 +47,15 @@ impl<'a> Command<'a> {
     /// As [`Cx::command`].
     pub async fn run_for_secret(&self) -> Result<Output, Failure> {
         let (path, arguments) = self.settle()?;
-        let launch = Launch { path: &path, arguments, env: self.env, cwd: self.cwd };
+        let launch = Launch { path: &path, arguments, env: self.env, cwd: self.cwd, mark: None };
         let (mut stdout, mut stderr) = (Vec::new(), Vec::new());
         let bound = |into| bounded(into, self.most, &path);
         let exit = launch.run(self.within, &mut bound(&mut stdout), &mut bound(&mut stderr)).await?;
         Ok(Output { exit, stdout, stderr })
     }
 
-    fn settle(&self) -> Result<(PathBuf, &'a [&'a str]), Failure> {
+    /// Program and arguments.
+    pub(crate) fn settle(&self) -> Result<(PathBuf, &'a [&'a str]), Failure> {
         let (name, arguments) =
             self.argv.split_first().ok_or_else(|| Failure::new(FailureClass::Missing, "no program is named"))?;
         Ok((program::found(name)?, arguments))
@@ -161,7 +162,7 @@ impl Cx {
             let version = asked.run_for_secret().await.ok().and_then(first_line);
             note.record.version = version.map(|line| note.secrets.out_of(&line));
         }
-        let launch = Launch { path, arguments, env: command.env, cwd: command.cwd };
+        let launch = Launch { path, arguments, env: command.env, cwd: command.cwd, mark: self.mark() };
         let Note { stdout, stderr, .. } = &mut note;
         let exit = launch
             .run(
@@ -177,22 +178,25 @@ impl Cx {
             )
             .await;
         note.record.exit = exit.as_ref().ok().copied().flatten();
-        // What a tool is called and what it said of itself may stand in a message.
-        exit.map_err(|failure| Failure::new(failure.class, note.secrets.out_of(&failure.message)))
+        exit.map_err(|failure| {
+            let class = if self.stop.is_stopped() { FailureClass::Interrupted } else { failure.class };
+            // The path of a tool, and what a sink says, may hold a secret.
+            Failure::new(class, note.secrets.out_of(&failure.message))
+        })
     }
 }
 
 /// The record of a command. It is written when this goes away, so that a command whose probe is cut off is in it too.
-struct Note {
+pub(crate) struct Note {
     recorder: Arc<Recorder>,
-    record: CommandRecord,
+    pub(crate) record: CommandRecord,
     secrets: Secrets,
     stdout: Hasher,
     stderr: Hasher,
 }
 
 impl Note {
-    fn new(recorder: Arc<Recorder>, argv: &[&str], path: &Path, secrets: Secrets) -> Self {
+    pub(crate) fn new(recorder: Arc<Recorder>, argv: &[&str], path: &Path, secrets: Secrets) -> Self {
         let nothing = Digest::of(b"");
         let record = CommandRecord {
             argv: argv.iter().map(|word| secrets.out_of(word)).collect(),

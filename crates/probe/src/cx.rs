@@ -11,6 +11,7 @@ use tokio::time::Instant;
 
 use crate::budget::Budget;
 use crate::conn::Conn;
+use crate::journal::Journal;
 use crate::recorder::Recorder;
 
 /// A switch that stops a run: what is collected so far is kept, the rest is marked interrupted.
@@ -52,6 +53,8 @@ pub struct Cx {
     pub(crate) budget: Arc<Budget>,
     pub(crate) recorder: Arc<Recorder>,
     pub(crate) stop: Stop,
+    /// Where a drill writes down what it makes; `None` for everything that only looks.
+    pub(crate) journal: Option<Arc<Journal>>,
 }
 
 impl Cx {

@@ -8,13 +8,18 @@ mod budget;
 mod command;
 mod conn;
 mod cx;
+mod drill;
 mod files;
+mod journal;
+mod living;
 mod process;
 mod program;
 mod recorder;
 mod redact;
 mod runner;
 mod secret;
+mod tree;
+mod workshop;
 
 use std::future::Future;
 use std::pin::Pin;
@@ -23,10 +28,12 @@ pub use budget::Limits;
 pub use command::{Command, Output};
 pub use conn::{Conn, Heard};
 pub use cx::{Cx, Stop};
+pub use drill::Running;
 pub use files::{FileError, Listing, Metadata};
 use model::{Ask, Exchange, Facts, Failure, Kind, Target};
 pub use runner::{Collected, Event, Job, collect};
 pub use secret::{secret, secret_beside};
+pub use workshop::{Undone, Workshop};
 
 /// A boxed future that may move between threads.
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
@@ -62,8 +69,8 @@ pub trait Probe: Send + Sync {
     /// Where nothing could be seen at all. What was seen in part is facts with `not_proven` outcomes, not an error.
     fn observe<'a>(&'a self, target: &'a Target, cx: &'a Cx) -> BoxFuture<'a, Result<Facts, Failure>>;
 
-    /// Whether it acts instead of only looking: restores a backup, fires a test alert. A drill runs only where it is
-    /// allowed to, after all other probes, one at a time.
+    /// Whether it acts rather than looks: restores a backup, fires a test alert. Drills run only where the command line
+    /// allows commands, after everything that only looks, one at a time, and what they make is journalled and undone.
     fn is_drill(&self) -> bool {
         false
     }

@@ -8,7 +8,7 @@ use model::{Failure, FailureClass};
 use rustix::process::{Pid, Signal, kill_process_group};
 use tokio::io::{AsyncRead, AsyncReadExt as _};
 
-use crate::program;
+use crate::{living, program};
 
 /// Takes the bytes of an output as they come; an error ends the program.
 pub(crate) type Sink<'a> = &'a mut (dyn FnMut(&[u8]) -> Result<(), Failure> + Send);
@@ -23,6 +23,8 @@ pub(crate) struct Launch<'a> {
     pub(crate) env: &'a [(&'a str, &'a str)],
     /// The folder that it runs in; `None` is this process's own.
     pub(crate) cwd: Option<&'a Path>,
+    /// The id of the drill that it belongs to.
+    pub(crate) mark: Option<&'a str>,
 }
 
 impl Launch<'_> {
@@ -35,6 +37,7 @@ impl Launch<'_> {
             .env("PATH", program::path_variable())
             .env("LC_ALL", "C")
             .envs(self.env.iter().copied())
+            .envs(self.mark.map(|mark| (living::MARK, mark)))
             .stdin(Stdio::null())
             .process_group(0)
             .kill_on_drop(true);

@@ -1,6 +1,7 @@
 //! Runs probes on targets: every pair leaves exactly one piece of evidence, whatever happens.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,13 +14,21 @@ use model::{
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
-use crate::Probe;
 use crate::budget::{Budget, Limits};
 use crate::cx::{Cx, Stop};
+use crate::journal::Journal;
 use crate::recorder::Recorder;
+use crate::workshop::{Undone, Workshop};
+use crate::{Probe, tree};
 
 /// How long a probe may overrun its deadline to return what it has.
 const GRACE: Duration = Duration::from_secs(2);
+
+/// How often the scratch folders of a drill are measured.
+const LOOK: Duration = Duration::from_millis(500);
+
+/// Bytes of the scratch folders' file system that a drill leaves free, or a twentieth of it where that is less.
+const KEEP_FREE: u64 = 256 << 20;
 
 /// One probe to run on one target.
 #[derive(Clone)]
@@ -64,9 +73,11 @@ pub enum Event {
         /// Whether it saw anything.
         failed: bool,
     },
+    /// Something that a person must know now: what was undone of a drill, or could not be.
+    Said(String),
 }
 
-/// Runs the jobs, a bounded number at once, and sends each piece of evidence as it is ready. The channel should be
+/// Runs the jobs, a bounded number at once and then the drills among them one by one, and sends each piece of evidence as it is ready. The channel should be
 /// bounded: a slow receiver holds the runner back, so that memory does not grow with the number of targets.
 ///
 /// Ends when every job has left its evidence, or the receiver is gone.
@@ -78,51 +89,133 @@ pub async fn collect(
     events: mpsc::UnboundedSender<Event>,
 ) {
     let at_once = limits.targets_at_once.max(1);
-    let budget = Arc::new(Budget::new(limits));
+    let (drills, jobs): (Vec<Job>, Vec<Job>) = jobs.into_iter().partition(|job| job.probe.is_drill());
+    let run = Run { budget: Arc::new(Budget::new(limits)), stop, events };
     stream::iter(jobs)
-        .map(|job| run(job, Arc::clone(&budget), stop.clone(), events.clone()))
+        .map(|job| run.one(job, None))
         .buffer_unordered(at_once)
         .for_each(|collected| async {
             // A receiver that is gone has no use for the rest.
             let _ = evidence.send(collected).await;
         })
         .await;
+    if !drills.is_empty() {
+        run.drills(drills, &evidence).await;
+    }
 }
 
-async fn run(job: Job, budget: Arc<Budget>, stop: Stop, events: mpsc::UnboundedSender<Event>) -> Collected {
-    let kind = job.probe.kind();
-    let recorder = Arc::new(Recorder::new());
-    let started = Timestamp::now();
-    let began = Instant::now();
-    let deadline = budget.limits().deadline;
-    let name = (job.target.name.clone(), kind.name.to_string());
-    // Nobody listening to progress is no reason to stop.
-    let _ = events.send(Event::Began { target: name.0.clone(), kind: name.1.clone() });
+/// What the jobs of a run share.
+struct Run {
+    budget: Arc<Budget>,
+    stop: Stop,
+    events: mpsc::UnboundedSender<Event>,
+}
 
-    let outcome = if stop.is_stopped() {
-        Err(interrupted(&job.target))
-    } else {
+impl Run {
+    /// The drills, one by one, while no other run on this machine drills.
+    async fn drills(&self, jobs: Vec<Job>, evidence: &mpsc::Sender<Collected>) {
+        let limits = self.budget.limits();
+        let turn = match &limits.workshop {
+            _ if !limits.allow_commands => Err(Failure::new(
+                FailureClass::NotRun,
+                "this is a drill: it acts, so that it runs only where the command line says --allow-commands",
+            )),
+            _ if self.stop.is_stopped() => Err(Failure::new(FailureClass::Interrupted, "the run was stopped before")),
+            None => Err(Failure::new(
+                FailureClass::Missing,
+                "no folder for the journal of drills: set HOME or XDG_STATE_HOME to a place that can be written",
+            )),
+            Some(workshop) => workshop.turn(limits.drill_patience, &self.stop).await.map(|turn| (workshop, turn)),
+        };
+        if let Ok((_, (_, undone))) = &turn {
+            self.tell(undone);
+        }
+        for job in jobs {
+            let allowed = turn.as_ref().map(|(workshop, _)| *workshop).map_err(Clone::clone);
+            // As above.
+            let _ = evidence.send(self.one(job, Some(allowed)).await).await;
+        }
+    }
+
+    /// One probe on one target; for a drill, where it works or why it may not run.
+    async fn one(&self, job: Job, drill: Option<Result<&Workshop, Failure>>) -> Collected {
+        let kind = job.probe.kind();
+        let recorder = Arc::new(Recorder::new());
+        let started = Timestamp::now();
+        let began = Instant::now();
+        let name = (job.target.name.clone(), kind.name.to_string());
+        // Nobody listening to progress is no reason to stop.
+        let _ = self.events.send(Event::Began { target: name.0.clone(), kind: name.1.clone() });
+
+        let mut left = Vec::new();
+        let outcome = match drill {
+            _ if self.stop.is_stopped() => Err(interrupted(&job.target)),
+            None => self.observe(&job, began, &recorder, None).await,
+            Some(Err(why)) => Err(Failure::new(why.class, format!("{}: {}", job.target.name, why.message))),
+            Some(Ok(workshop)) => match workshop.journal(&format!("the drill '{}' on {}", name.1, name.0)) {
+                Err(e) => {
+                    let message = format!("{}: no journal can be written: {e}; nothing was done", job.target.name);
+                    Err(Failure::new(FailureClass::Unreadable, message))
+                }
+                Ok(journal) => {
+                    let journal = Arc::new(journal);
+                    let outcome = self.observe(&job, began, &recorder, Some(&journal)).await;
+                    left = self.undo(journal).await;
+                    outcome
+                }
+            },
+        };
+
+        let failed = outcome.is_err();
+        let mut collected = write_down(job, started, began, &recorder, outcome);
+        let notes = &mut collected.evidence.notes;
+        if self.stop.is_stopped() {
+            notes.insert("interrupted".into(), "the run was stopped while this was collected".into());
+        }
+        if !left.is_empty() {
+            notes.insert("left_behind".into(), left.join("; "));
+        }
+        let _ = self.events.send(Event::Ended { target: name.0, kind: name.1, failed });
+        collected
+    }
+
+    /// Lets the probe look, until it is done, its time is up, the run is stopped, or its scratch folders are full.
+    async fn observe(
+        &self,
+        job: &Job,
+        began: Instant,
+        recorder: &Arc<Recorder>,
+        journal: Option<&Arc<Journal>>,
+    ) -> Result<Facts, Failure> {
+        let limits = self.budget.limits();
+        let (deadline, option) = match journal {
+            None => (limits.deadline, "--deadline"),
+            Some(_) => (limits.drill_deadline, "--drill-deadline"),
+        };
         let cx = Cx {
             ask: job.ask.clone(),
             depth: job.depth,
             prior: job.prior.clone(),
             until: began + deadline,
-            budget,
-            recorder: Arc::clone(&recorder),
-            stop: stop.clone(),
+            budget: Arc::clone(&self.budget),
+            recorder: Arc::clone(recorder),
+            stop: self.stop.clone(),
+            journal: journal.cloned(),
         };
         let (probe, target) = (Arc::clone(&job.probe), job.target.clone());
+        let name = &target.name.clone();
         let mut task = tokio::spawn(async move { probe.observe(&target, &cx).await });
         let outcome = tokio::select! {
             outcome = &mut task => of_join(outcome, &job.target),
             () = tokio::time::sleep(deadline + GRACE) => Err(Failure::new(
                 FailureClass::Timeout,
-                format!("{}: not done within {} s; raise --deadline", job.target.name, deadline.as_secs()),
+                format!("{name}: not done within {} s; raise {option}", deadline.as_secs()),
             )),
-            () = stop.stopped() => match tokio::time::timeout(GRACE / 4, &mut task).await {
+            () = self.stop.stopped() => match tokio::time::timeout(GRACE / 4, &mut task).await {
                 Ok(outcome) => of_join(outcome, &job.target),
                 Err(_) => Err(interrupted(&job.target)),
             },
+            why = full(journal, limits) => Err(Failure::new(FailureClass::Interrupted, format!("{name}: {why}"))),
         };
         task.abort();
         // What the probe held is let go now, so that a command that was cut off is ended and in the record.
@@ -130,15 +223,51 @@ async fn run(job: Job, budget: Arc<Budget>, stop: Stop, events: mpsc::UnboundedS
             let _ = tokio::time::timeout(GRACE / 2, &mut task).await;
         }
         outcome
-    };
-
-    let failed = outcome.is_err();
-    let mut collected = write_down(job, started, began, &recorder, outcome);
-    if stop.is_stopped() {
-        collected.evidence.notes.insert("interrupted".into(), "the run was stopped while this was collected".into());
     }
-    let _ = events.send(Event::Ended { target: name.0, kind: name.1, failed });
-    collected
+
+    /// Takes back what a drill made, and gives what could not be.
+    async fn undo(&self, journal: Arc<Journal>) -> Vec<String> {
+        let undone = tokio::task::spawn_blocking(move || journal.undo()).await;
+        let left = match undone {
+            Ok(undone) => undone.left,
+            Err(e) => vec![format!("what the drill made was not undone ({e}); the next start of Probity tries again")],
+        };
+        self.tell(&Undone { done: vec![], left: left.clone() });
+        left
+    }
+
+    fn tell(&self, undone: &Undone) {
+        for line in undone.lines() {
+            let _ = self.events.send(Event::Said(line));
+        }
+    }
+}
+
+/// Ends when the scratch folders of a drill hold too much, with the reason; never for what is no drill.
+async fn full(journal: Option<&Arc<Journal>>, limits: &Limits) -> String {
+    let Some(journal) = journal else { return std::future::pending().await };
+    let mut pause = LOOK;
+    loop {
+        tokio::time::sleep(pause).await;
+        let (journal, most) = (Arc::clone(journal), limits.scratch_bytes);
+        let began = Instant::now();
+        let measured = tokio::task::spawn_blocking(move || {
+            let folders = journal.scratch_folders();
+            let taken = folders.iter().map(|folder| tree::bytes(folder)).fold(0, u64::saturating_add);
+            if taken > most {
+                return Some(format!("its scratch folders hold more than {most} bytes; raise --scratch-bytes"));
+            }
+            // A drill must not be what fills a production machine's disk.
+            let full = |folder: &&PathBuf| tree::space(folder).is_ok_and(|(free, all)| free < KEEP_FREE.min(all / 20));
+            let folder = folders.iter().find(full)?;
+            Some(format!("the file system of {} is nearly full; choose another with --scratch", folder.display()))
+        });
+        if let Ok(Some(why)) = measured.await {
+            return why;
+        }
+        // Looking at many files costs time: a twentieth of it at most.
+        pause = LOOK.max(began.elapsed() * 20);
+    }
 }
 
 fn of_join(outcome: Result<Result<Facts, Failure>, tokio::task::JoinError>, target: &Target) -> Result<Facts, Failure> {

@@ -39,6 +39,7 @@ pub(crate) async fn show(mut events: UnboundedReceiver<Event>) {
                     done += 1;
                     in_flight.remove(&(target, kind));
                 }
+                Some(Event::Said(line)) => bar.suspend(|| say(&format!("probity: {}", report::escape::plain(&line)))),
             },
             _ = tick.tick() => {
                 if began.elapsed() < SILENCE {

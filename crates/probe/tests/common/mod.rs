@@ -10,13 +10,21 @@ use tokio::sync::mpsc;
 type Act = Box<dyn for<'a> Fn(&'a Cx) -> BoxFuture<'a, Result<Facts, Failure>> + Send + Sync>;
 
 /// A probe that does what it is told.
-pub(crate) struct Told(Act);
+pub(crate) struct Told {
+    act: Act,
+    drill: bool,
+}
 
 impl Told {
     pub(crate) fn new(
         act: impl for<'a> Fn(&'a Cx) -> BoxFuture<'a, Result<Facts, Failure>> + Send + Sync + 'static,
     ) -> Self {
-        Self(Box::new(act))
+        Self { act: Box::new(act), drill: false }
+    }
+
+    #[allow(dead_code, reason = "not every test drills")]
+    pub(crate) fn drill(self) -> Self {
+        Self { drill: true, ..self }
     }
 }
 
@@ -33,12 +41,16 @@ impl Probe for Told {
         schemars::json_schema!({ "type": "object" })
     }
 
+    fn is_drill(&self) -> bool {
+        self.drill
+    }
+
     fn plan(&self, _: &Target) -> Plan {
         Plan::default()
     }
 
     fn observe<'a>(&'a self, _: &'a Target, cx: &'a Cx) -> BoxFuture<'a, Result<Facts, Failure>> {
-        (self.0)(cx)
+        (self.act)(cx)
     }
 }
 
@@ -50,7 +62,7 @@ pub(crate) fn target(name: &str) -> Target {
 
 /// Runs one probe on one target and gives its evidence.
 pub(crate) async fn observe(probe: Told, limits: Limits, stop: Stop) -> Evidence {
-    let job = Job { probe: Arc::new(probe), target: target("it"), ask: Ask::All, depth: Depth::Full };
+    let job = Job { probe: Arc::new(probe), target: target("it"), ask: Ask::All, depth: Depth::Full, prior: vec![] };
     let (evidence, mut received) = mpsc::channel(1);
     let (events, _) = mpsc::unbounded_channel();
     let ((), collected) = tokio::join!(collect(vec![job], limits, stop, evidence, events), received.recv());
