@@ -1,7 +1,7 @@
 //! Backups: which copies there are, whether they can be read, and whether they give back what was written.
 
 pub mod facts;
-mod format;
+pub mod format;
 pub mod target;
 
 /// The sort of target that all probes of this crate look at.
