@@ -7,10 +7,10 @@ use model::{
     Assessment, Counts, Coverage, Digest, Evidence, Finding, InputDigests, Notice, NoticeLevel, Outcome, Run,
     TargetLine, Verdict,
 };
-use policy::{Judge, Only, Policy, Waivers};
+use policy::{Earlier, Judge, Only, Policy, Waivers};
 
 use crate::Error;
-use crate::resolved::Resolved;
+use crate::resolved::{PriorPiece, Resolved};
 
 /// Everything that a judgement depends on, evidence left out.
 pub struct Inputs<'a> {
@@ -30,19 +30,25 @@ pub struct Inputs<'a> {
     pub digests: InputDigests,
 }
 
-/// Judges evidence piece by piece, so that memory does not grow with the facts.
+/// Judges evidence piece by piece, so that memory does not grow with the facts. `prior` reads a piece of earlier
+/// evidence that the inventory names.
 ///
 /// # Errors
 /// Where a piece can't be had.
 pub fn assess(
     inputs: &Inputs<'_>,
     evidence: impl Iterator<Item = Result<(Digest, Evidence), Error>>,
+    prior: impl Fn(&Digest) -> Result<Evidence, Error>,
 ) -> Result<Assessment, Error> {
     let resolved = inputs.resolved;
     let only: Vec<Only> = inputs.policies.iter().map(|p| only(resolved, &p.name)).collect();
     let mut judge = Judge::for_targets(inputs.policies, &only, inputs.as_of, &resolved.service);
     let known: BTreeMap<&str, &model::Target> = resolved.targets.iter().map(|t| (t.name.as_str(), t)).collect();
     let mut lines: BTreeMap<&str, TargetLine> = resolved.targets.iter().map(|t| (t.name.as_str(), line(t))).collect();
+    let mut prior_of: BTreeMap<(&str, &str), Vec<&PriorPiece>> = BTreeMap::new();
+    for piece in &resolved.prior {
+        prior_of.entry((&piece.kind, &piece.target)).or_default().push(piece);
+    }
     let mut strangers = 0_u32;
     let mut probed = BTreeSet::new();
     let mut failed_pieces = 0_u32;
@@ -74,7 +80,10 @@ pub fn assess(
         line.failed |= piece.failure.is_some();
         failed_pieces += u32::from(piece.failure.is_some());
         line.connections = line.connections.saturating_add(piece.provenance.connections);
-        judge.evidence(piece, digest);
+        let earlier = prior_of.get(&(piece.kind.as_str(), piece.target.name.as_str())).into_iter().flatten();
+        let read = |p: &&PriorPiece| Ok(Earlier { digest: p.digest, evidence: prior(&p.digest)? });
+        let earlier = earlier.map(read).collect::<Result<Vec<_>, Error>>()?;
+        judge.evidence_after(piece, digest, earlier);
     }
     if strangers > 0 {
         return Err(Error::Pack(format!(

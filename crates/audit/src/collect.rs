@@ -14,6 +14,7 @@ use tokio::sync::mpsc;
 use crate::expand::Expanded;
 use crate::inventory::{HOST, Scope};
 use crate::pack::Writer;
+use crate::prior::Gathered;
 use crate::resolved::{PolicyUse, Resolved, Written};
 use crate::{Error, discover, kinds, run, scope};
 
@@ -42,6 +43,8 @@ pub struct Prepared {
     pub depth: Depth,
     /// What the run may cost.
     pub limits: Limits,
+    /// Evidence of earlier runs.
+    pub prior: Gathered,
 }
 
 /// What was collected.
@@ -79,11 +82,12 @@ impl Prepared {
         for target in targets {
             for probe in kinds::probes_for(&target.subject.sort) {
                 let ask = self.ask(&probe.kind().name);
+                let prior = self.prior.of(&probe.kind().name, target);
                 let probe = match self.expanded.unresolved.get(&target.name) {
                     Some(failure) => Arc::new(Unresolved { inner: probe, failure: failure.clone() }),
                     None => probe,
                 };
-                jobs.push(Job { probe, target: target.clone(), ask, depth: self.depth, prior: vec![] });
+                jobs.push(Job { probe, target: target.clone(), ask, depth: self.depth, prior });
             }
         }
         jobs
@@ -171,6 +175,8 @@ pub async fn collect(
         kinds::probes_for(sort).iter().map(|p| p.kind().name.into_owned()).chain(of_host).collect()
     };
     let probes = sorts.into_iter().map(|sort| (sort.to_owned(), kinds_of(sort))).collect();
+    let prior = prepared.prior.keep(&targets, &probes, started, writer)?;
+    let notices = prepared.expanded.notices.iter().chain(&prepared.prior.notices).cloned().collect();
     let resolved = Resolved {
         format: Resolved::FORMAT.to_owned(),
         probes,
@@ -181,7 +187,8 @@ pub async fn collect(
         targets,
         undeclared,
         not_looked_at: left_out,
-        notices: prepared.expanded.notices.clone(),
+        prior,
+        notices,
     };
     Ok(Collection { resolved, run, evidence })
 }

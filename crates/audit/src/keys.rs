@@ -42,6 +42,17 @@ pub enum Signer {
     Nobody(String),
 }
 
+impl Signer {
+    /// The public half of the key.
+    #[must_use]
+    pub fn public(&self) -> Option<PublicKey> {
+        match self {
+            Self::Key { key, .. } => Some(key.public().clone()),
+            Self::Nobody(_) => None,
+        }
+    }
+}
+
 /// The folder for keys of the user who runs this. `None` where no home is known.
 #[must_use]
 pub fn state_dir() -> Option<PathBuf> {

@@ -74,6 +74,28 @@ impl Writer {
         Ok(digest)
     }
 
+    /// Writes a file of earlier evidence, in a folder of its own where it is about a run.
+    ///
+    /// # Errors
+    /// Where it can't be written.
+    pub(crate) fn prior(&mut self, path: &str, bytes: &[u8]) -> Result<Digest, Error> {
+        let to = self.root.join(path);
+        let fail = |e: std::io::Error| Error::Write { path: to.display().to_string(), why: e.to_string() };
+        to.parent().map_or(Ok(()), fs::create_dir_all).map_err(fail)?;
+        self.file(path, bytes)
+    }
+
+    /// The bytes of `evidence.sha256`: evidence and exchanges of this run.
+    ///
+    /// # Errors
+    /// Where a path can't stand in such a list; a defect.
+    pub fn evidence_sums(&self) -> Result<Vec<u8>, Error> {
+        let own = |path: &str| path.starts_with("evidence/") || path.starts_with("exchanges/");
+        let files = self.files.iter().filter(|(path, _)| own(path));
+        let sums = files.map(|(path, (_, digest))| (path.clone(), *digest)).collect();
+        attest::sums(&sums).map_err(|e| Error::Defect(e.to_string()))
+    }
+
     /// Writes one piece of evidence and the file of its exchanges.
     ///
     /// # Errors
@@ -133,18 +155,26 @@ impl Reader {
     /// # Errors
     /// Where it is missing, no regular file, or too large.
     pub fn file(&self, path: &str) -> Result<Vec<u8>, Error> {
+        self.file_within(path, MOST_BYTES)
+    }
+
+    /// Reads one file of at most so many bytes.
+    ///
+    /// # Errors
+    /// As [`Reader::file`].
+    pub fn file_within(&self, path: &str, most: u64) -> Result<Vec<u8>, Error> {
         let from = self.root.join(path);
         let fail = |why: String| Error::Read { path: path.to_owned(), why };
         let metadata = fs::symlink_metadata(&from).map_err(|e| fail(e.to_string()))?;
         if !metadata.is_file() {
             return Err(fail("not a regular file".into()));
         }
-        if metadata.len() > MOST_BYTES {
-            return Err(fail(format!("larger than {MOST_BYTES} bytes")));
+        if metadata.len() > most {
+            return Err(fail(format!("larger than {most} bytes")));
         }
         let mut bytes = Vec::new();
         let file = fs::File::open(&from).map_err(|e| fail(e.to_string()))?;
-        file.take(MOST_BYTES).read_to_end(&mut bytes).map_err(|e| fail(e.to_string()))?;
+        file.take(most).read_to_end(&mut bytes).map_err(|e| fail(e.to_string()))?;
         Ok(bytes)
     }
 
@@ -181,7 +211,8 @@ impl Reader {
                 let path = format!("{prefix}{name}");
                 let sort = entry.file_type().map_err(|e| fail(e.to_string()))?;
                 if sort.is_dir() {
-                    if path != pack::EVIDENCE_DIR && path != pack::EXCHANGES_DIR {
+                    let origin = path.strip_prefix("prior/").is_some_and(|digest| digest.parse::<Digest>().is_ok());
+                    if ![pack::EVIDENCE_DIR, pack::EXCHANGES_DIR, pack::PRIOR_DIR].contains(&&*path) && !origin {
                         return Err(Error::Pack(format!("{path}: a folder that a pack does not hold")));
                     }
                     folders.push((entry.path(), format!("{path}/")));
@@ -204,8 +235,25 @@ impl Reader {
     /// # Errors
     /// Where that does not hold.
     pub fn evidence(&self, digest: &Digest) -> Result<Evidence, Error> {
-        let path = evidence_path(digest);
-        let bytes = self.file(&path)?;
+        self.piece(&evidence_path(digest), digest)
+    }
+
+    /// Reads one piece of evidence of an earlier run; the same holds for it.
+    ///
+    /// # Errors
+    /// Where that does not hold.
+    pub fn prior(&self, digest: &Digest) -> Result<Evidence, Error> {
+        self.piece(&prior_path(digest), digest)
+    }
+
+    /// The evidence behind a finding: of this run, or of an earlier one that stood in for it.
+    #[must_use]
+    pub fn behind(&self, digest: &Digest) -> Option<Evidence> {
+        self.evidence(digest).or_else(|_| self.prior(digest)).ok()
+    }
+
+    fn piece(&self, path: &str, digest: &Digest) -> Result<Evidence, Error> {
+        let bytes = self.file(path)?;
         if Digest::of(&bytes) != *digest {
             return Err(Error::Pack(format!("{path}: its digest is not the one it is named by")));
         }
@@ -263,6 +311,22 @@ impl Reader {
 #[must_use]
 pub fn evidence_path(digest: &Digest) -> String {
     format!("{}/{digest}.json", pack::EVIDENCE_DIR)
+}
+
+/// Path of a piece of evidence of an earlier run in a pack.
+#[must_use]
+pub fn prior_path(digest: &Digest) -> String {
+    format!("{}/{digest}.json", pack::PRIOR_DIR)
+}
+
+/// Path of the signed claim of an earlier run.
+pub(crate) fn prior_bundle_path(origin: &Digest) -> String {
+    format!("{}/{origin}/{}", pack::PRIOR_DIR, pack::ASSESSMENT_BUNDLE)
+}
+
+/// Path of the list of evidence of an earlier run.
+pub(crate) fn prior_sums_path(origin: &Digest) -> String {
+    format!("{}/{origin}/{}", pack::PRIOR_DIR, pack::EVIDENCE_SUMS)
 }
 
 /// Path of a file of exchanges in a pack.

@@ -13,6 +13,7 @@ use crate::Error;
 use crate::collect::Prepared;
 use crate::expand::{expand, from_argument};
 use crate::inventory::{Declared, HOST, Inventory, Subject};
+use crate::prior::Gathered;
 use crate::resolved::{PolicyUse, Written};
 use crate::{kinds, seal, shipped};
 
@@ -119,6 +120,7 @@ pub async fn prepare(request: Request) -> Result<Ready, Error> {
         left_out: left_out(&declared, ready_inventory.as_ref()),
         depth: request.depth,
         limits: request.limits,
+        prior: Gathered::default(),
     };
     Ok(Ready { prepared, waivers, waivers_bytes, inventory: ready_inventory, folder, source })
 }

@@ -99,7 +99,7 @@ fn hypothetical(reader: &Reader, instead: &Instead, run: &Run, as_of: Timestamp)
             evidence: Digest::of(&reader.file(pack::EVIDENCE_SUMS)?),
         },
     };
-    assess(&inputs, pieces(reader, &digests))
+    assess(&inputs, pieces(reader, &digests), |digest| reader.prior(digest))
 }
 
 pub(crate) fn policy_yaml(policies: &[Policy]) -> Result<Vec<u8>, Error> {

@@ -3,7 +3,8 @@
 
 use std::collections::BTreeMap;
 
-use model::{NotLookedAt, Notice, Severity, Target, Undeclared};
+use jiff::Timestamp;
+use model::{Digest, NotLookedAt, Notice, Severity, Target, Undeclared};
 use serde::{Deserialize, Serialize};
 
 use crate::Error;
@@ -28,6 +29,22 @@ pub struct Written {
     pub sha256: String,
 }
 
+/// A piece of evidence of an earlier run that the pack holds.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PriorPiece {
+    /// Names the file `prior/<digest>.json`.
+    pub digest: Digest,
+    /// Its kind.
+    pub kind: String,
+    /// The name of its target.
+    pub target: String,
+    /// When it was collected.
+    pub collected: Timestamp,
+    /// Names the folder `prior/<origin>` with the signed claim of the run that it comes from.
+    pub origin: Digest,
+}
+
 /// A resolved inventory.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -50,6 +67,9 @@ pub struct Resolved {
     pub undeclared: Vec<Undeclared>,
     /// What was left out, and why.
     pub not_looked_at: Vec<NotLookedAt>,
+    /// Evidence of earlier runs, by kind and target, newest first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub prior: Vec<PriorPiece>,
     /// What a reader must know of how this came about.
     pub notices: Vec<Notice>,
 }

@@ -54,8 +54,7 @@ pub fn signature_of(signer: &Signer) -> Signature {
 /// # Errors
 /// Where a file can't be written.
 pub fn seal(writer: &mut Writer, contents: &Contents<'_>, signer: &Signer) -> Result<Assessment, Error> {
-    let sums = (writer.files().iter()).map(|(path, (_, digest))| (path.clone(), *digest)).collect();
-    let sums = attest::sums(&sums).map_err(|e| Error::Defect(e.to_string()))?;
+    let sums = writer.evidence_sums()?;
     let digests = InputDigests {
         policy: writer.file(pack::POLICY, &policy_yaml(contents.policies)?)?,
         waivers: writer.file(pack::WAIVERS, contents.waivers_bytes)?,
@@ -73,7 +72,7 @@ pub fn seal(writer: &mut Writer, contents: &Contents<'_>, signer: &Signer) -> Re
         digests,
     };
     let pieces = contents.evidence.iter().map(|digest| Ok((*digest, reader.evidence(digest)?)));
-    let assessment = assess(&inputs, pieces)?;
+    let assessment = assess(&inputs, pieces, |digest| reader.prior(digest))?;
     writer.file(pack::ASSESSMENT, &model::canonical_json(&assessment).map_err(|e| Error::Defect(e.to_string()))?)?;
 
     let mut bundle = None;
@@ -100,7 +99,7 @@ pub(crate) fn reports(
     bundle: Option<&str>,
     inventory: Option<&model::Source>,
 ) -> Result<Vec<(&'static str, Vec<u8>)>, Error> {
-    let evidence = |digest: &Digest| reader.evidence(digest).ok();
+    let evidence = |digest: &Digest| reader.behind(digest);
     let view = View { assessment, evidence: &evidence, signature, pack: None, bundle, inventory };
     let mut files = Vec::new();
     for renderer in RENDERERS.iter().filter(|r| !r.file.is_empty()) {

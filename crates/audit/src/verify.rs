@@ -12,7 +12,7 @@ use crate::keys::Named;
 use crate::pack::Reader;
 use crate::resolved::Resolved;
 use crate::seal::{self, pieces};
-use crate::{Error, recheck, run};
+use crate::{Error, prior, recheck, run};
 
 /// What a pack turned out to be.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -239,6 +239,7 @@ impl Check<'_> {
             }
         };
         self.evidence(&digests, &assessment);
+        self.prior(&assessment);
         match rejudge(self.reader, &assessment, &digests) {
             Ok(again) => match (model::canonical_json(&again), self.reader.file(pack::ASSESSMENT)) {
                 (Ok(again), Ok(bytes)) if again == bytes => {
@@ -337,6 +338,25 @@ impl Check<'_> {
         Ok(assessment)
     }
 
+    /// Earlier evidence is what its own run signed, by a key that is trusted or made this pack.
+    fn prior(&mut self, assessment: &Assessment) {
+        let Ok(resolved) = self.reader.file(pack::INVENTORY).and_then(|bytes| Resolved::from_yaml(&bytes)) else {
+            return;
+        };
+        let mut keys: Vec<PublicKey> = self.trusted.iter().map(|n| n.key.clone()).collect();
+        keys.extend(self.signers.iter().map(|(key, _)| key.clone()));
+        let problems = prior::check(self.reader, &resolved, &keys, &assessment.run);
+        if problems.is_empty() && !resolved.prior.is_empty() {
+            let runs: BTreeSet<Digest> = resolved.prior.iter().map(|p| p.origin).collect();
+            self.checks.push(format!(
+                "{} pieces of earlier evidence, each among what its own run signed ({} runs)",
+                resolved.prior.len(),
+                runs.len()
+            ));
+        }
+        self.problems.extend(problems);
+    }
+
     /// Each piece parses, its exchanges are there, and what follows from them is what it says. Nothing lies about
     /// that no evidence refers to.
     fn evidence(&mut self, digests: &[Digest], assessment: &Assessment) {
@@ -395,13 +415,16 @@ impl Check<'_> {
 /// # Errors
 /// Where it is something else.
 pub fn read_assessment(reader: &Reader) -> Result<Assessment, Error> {
-    let bytes = reader.file(pack::ASSESSMENT)?;
+    parse_assessment(&reader.file(pack::ASSESSMENT)?)
+}
+
+pub(crate) fn parse_assessment(bytes: &[u8]) -> Result<Assessment, Error> {
     let fail = |e: String| Error::Pack(format!("{}: {e}", pack::ASSESSMENT));
-    let assessment: Assessment = model::from_json(&bytes).map_err(|e| fail(e.to_string()))?;
+    let assessment: Assessment = model::from_json(bytes).map_err(|e| fail(e.to_string()))?;
     if assessment.format != Assessment::FORMAT {
         return Err(fail(format!("its format is '{}'; this program reads {}", assessment.format, Assessment::FORMAT)));
     }
-    if model::canonical_json(&assessment).ok().as_deref() != Some(&*bytes) {
+    if model::canonical_json(&assessment).ok().as_deref() != Some(bytes) {
         return Err(fail("not in its canonical form".into()));
     }
     Ok(assessment)
@@ -432,7 +455,7 @@ pub fn rejudge(reader: &Reader, assessment: &Assessment, digests: &[Digest]) -> 
             evidence: Digest::of(&reader.file(pack::EVIDENCE_SUMS)?),
         },
     };
-    assess(&inputs, pieces(reader, digests))
+    assess(&inputs, pieces(reader, digests), |digest| reader.prior(digest))
 }
 
 /// Reads the waivers of a pack. They were checked against all controls of the library when the pack was made, of which

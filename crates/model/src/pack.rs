@@ -19,6 +19,9 @@ pub const EVIDENCE_SUMS: &str = "evidence.sha256";
 pub const EVIDENCE_DIR: &str = "evidence";
 /// The folder of raw exchanges.
 pub const EXCHANGES_DIR: &str = "exchanges";
+/// The folder of evidence of earlier runs: each piece by its digest, and for each run that it comes from a folder, named by
+/// the digest of that run's [`ASSESSMENT_BUNDLE`], with this and its [`EVIDENCE_SUMS`].
+pub const PRIOR_DIR: &str = "prior";
 /// The attestation over the five files above.
 pub const ASSESSMENT_BUNDLE: &str = "assessment.sigstore.json";
 /// Every file with size, digest and media type.

@@ -84,6 +84,9 @@ pub(crate) struct Scope {
     /// Connections to one target, at most
     #[arg(long, value_name = "N", default_value_t = Limits::default().max_connections, value_parser = clap::value_parser!(u32).range(1..))]
     pub(crate) max_connections: u32,
+    /// Where earlier packs are, for controls that look back; default the folder that this run's pack goes into
+    #[arg(long, value_name = "DIR")]
+    pub(crate) history: Option<PathBuf>,
     /// Show targets, connections, files and commands, and do nothing
     #[arg(long)]
     pub(crate) dry_run: bool,

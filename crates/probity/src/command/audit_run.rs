@@ -2,11 +2,12 @@
 
 use std::path::{Path, PathBuf};
 
+use attest::PublicKey;
 use audit::collect::{Collection, Prepared, collect as run_collection};
 use audit::keys::Signer;
 use audit::pack::{Reader, Writer};
 use audit::seal::{Contents, seal, signature_of};
-use audit::{Error, Ready, Request, diff, prepare, run};
+use audit::{Error, Ready, Request, diff, prepare, prior, run};
 use model::{Assessment, Digest, pack};
 use probe::Stop;
 use report::View;
@@ -28,7 +29,7 @@ pub(crate) async fn audit(args: AuditArgs) -> Result<Exit, Error> {
     let mut request = request(&args.scope)?;
     request.waivers.clone_from(&args.waivers);
     request.fail_on = args.fail_on;
-    let ready = prepare(request).await?;
+    let mut ready = prepare(request).await?;
     if args.scope.dry_run {
         return dry_run(&ready.prepared);
     }
@@ -36,6 +37,8 @@ pub(crate) async fn audit(args: AuditArgs) -> Result<Exit, Error> {
         signer::signer(args.key.as_deref(), ready.inventory.as_ref(), &ready.folder, args.scope.allow_commands).await?;
     let baseline = args.baseline.as_deref().map(baseline).transpose()?;
     let mut writer = writer(args.out.as_deref(), &ready.prepared.service)?;
+    let own = signer.public();
+    look_back(&mut ready, writer.root(), args.scope.history.as_deref(), own)?;
 
     let collection = watched(&ready.prepared, &mut writer).await?;
     let contents = Contents {
@@ -58,14 +61,14 @@ pub(crate) async fn audit(args: AuditArgs) -> Result<Exit, Error> {
 
 /// Evidence alone.
 pub(crate) async fn collect(args: CollectArgs) -> Result<Exit, Error> {
-    let ready = prepare(request(&args.scope)?).await?;
+    let mut ready = prepare(request(&args.scope)?).await?;
     if args.scope.dry_run {
         return dry_run(&ready.prepared);
     }
     let mut writer = Writer::create(&args.out)?;
+    look_back(&mut ready, writer.root(), args.scope.history.as_deref(), None)?;
     let collection = watched(&ready.prepared, &mut writer).await?;
-    let sums = writer.files().iter().map(|(path, (_, digest))| (path.clone(), *digest)).collect();
-    let sums = attest::sums(&sums).map_err(|e| Error::Defect(e.to_string()))?;
+    let sums = writer.evidence_sums()?;
     writer.file(pack::EVIDENCE_SUMS, &sums)?;
     writer.file(pack::INVENTORY, &collection.resolved.to_yaml()?)?;
     writer.file(pack::WAIVERS, &ready.waivers_bytes)?;
@@ -153,6 +156,27 @@ fn writer(out: Option<&Path>, service: &str) -> Result<Writer, Error> {
     }
 }
 
+/// Finds the earlier evidence that the policies want, in the folder beside this run's pack or where the user says.
+fn look_back(ready: &mut Ready, own: &Path, history: Option<&Path>, key: Option<PublicKey>) -> Result<(), Error> {
+    let windows = prior::windows(&ready.prepared.policies);
+    if windows.is_empty() {
+        return Ok(());
+    }
+    let named = signer::trusted(&[], ready.inventory.as_ref().map(|i| (i, ready.folder.as_path())))?;
+    let keys: Vec<PublicKey> = named.into_iter().map(|n| n.key).chain(key).collect();
+    let beside = own.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let search = prior::Search {
+        history: history.unwrap_or(beside),
+        own,
+        service: &ready.prepared.service,
+        windows: &windows,
+        keys: &keys,
+        now: model::Timestamp::now(),
+    };
+    ready.prepared.prior = prior::gather(&search);
+    Ok(())
+}
+
 /// Collects with progress shown. Ctrl-C and SIGTERM stop it and keep what is there; a second one ends at once.
 async fn watched(prepared: &Prepared, writer: &mut Writer) -> Result<Collection, Error> {
     let stop = Stop::default();
@@ -197,7 +221,7 @@ fn show(
     signer: &Signer,
 ) -> Result<(), Error> {
     let reader = Reader::open(writer.root())?;
-    let evidence = |digest: &Digest| reader.evidence(digest).ok();
+    let evidence = |digest: &Digest| reader.behind(digest);
     let bundle = reader.file(pack::ASSESSMENT_BUNDLE).ok().map(|b| String::from_utf8_lossy(&b).into_owned());
     let shown = writer.root().display().to_string();
     let view = View {

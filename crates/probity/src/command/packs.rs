@@ -62,7 +62,7 @@ fn instead(args: &JudgeArgs) -> Result<Instead, Error> {
 }
 
 fn show(reader: &Reader, assessment: &Assessment, formats: &[output::Wanted]) -> Result<(), Error> {
-    let evidence = |digest: &Digest| reader.evidence(digest).ok();
+    let evidence = |digest: &Digest| reader.behind(digest);
     let shown = reader.root().display().to_string();
     let why = if assessment.hypothetical { "it is hypothetical" } else { "this is a replay" };
     let view = View {
@@ -81,7 +81,7 @@ pub(crate) fn report(args: &ReportArgs) -> Result<Exit, Error> {
     output::check(&args.format)?;
     let reader = Reader::open(&args.pack)?;
     let assessment = verification::read_assessment(&reader)?;
-    let evidence = |digest: &Digest| reader.evidence(digest).ok();
+    let evidence = |digest: &Digest| reader.behind(digest);
     let shown = reader.root().display().to_string();
     let bundle = reader.file(pack::ASSESSMENT_BUNDLE).ok().map(|b| String::from_utf8_lossy(&b).into_owned());
     let trusted = signer::trusted(&[], None)?;
