@@ -3,6 +3,8 @@
 //! Nothing else carries state from run to run. What is taken is believed as far as the pack is that it comes from: its
 //! assessment is signed by a key that this user trusts. A pack that holds earlier evidence holds that signature too.
 
+mod check;
+
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -11,8 +13,10 @@ use std::sync::Arc;
 
 use attest::PublicKey;
 use jiff::Timestamp;
-use model::{Assessment, Digest, Evidence, FailureClass, Notice, NoticeLevel, Run, Target, pack};
+use model::{Assessment, Digest, Evidence, FailureClass, Notice, NoticeLevel, Target, pack};
 use policy::Policy;
+
+pub(crate) use check::check;
 
 use crate::origin::{Origin, Refused};
 use crate::pack::{Reader, Writer, evidence_path, prior_bundle_path, prior_path, prior_sums_path};
@@ -23,6 +27,8 @@ use crate::{Error, kinds, verify};
 const MOST_PACKS: usize = 400;
 /// How many entries of the folder of packs are looked at.
 const MOST_ENTRIES: usize = 100_000;
+/// Of how many earlier packs the earlier evidence that they hold themselves is looked at.
+const MOST_CARRIERS: usize = 10;
 /// Most bytes of a bundle, of a list of evidence or of an assessment of an earlier pack.
 const MOST_RECORD: u64 = 64 << 20;
 /// Most bytes of one piece of earlier evidence.
@@ -137,19 +143,19 @@ pub fn gather(search: &Search<'_>) -> Gathered {
         let message = format!("of {} earlier packs only the newest {MOST_PACKS} were looked at", folders.len());
         gathered.notices.push(Notice { level: NoticeLevel::Note, message });
     }
-    let mut seen = BTreeSet::new();
-    let mut left = MOST_BYTES;
+    let (seen, pieces) = (BTreeSet::new(), Vec::new());
+    let mut walk = Walk { search, longest: *longest, seen, left: MOST_BYTES, carriers: MOST_CARRIERS, pieces };
     for (_, folder) in folders.into_iter().take(MOST_PACKS) {
         let name = folder.file_name().map_or_else(String::new, |n| n.to_string_lossy().into_owned());
-        match of_pack(search, &folder, *longest, &mut seen, &mut left) {
-            Ok(pieces) => gathered.pieces.extend(pieces),
-            Err(why) => ignored.entry(why).or_default().push(name),
+        if let Err(why) = walk.pack(&folder) {
+            ignored.entry(why).or_default().push(name);
         }
     }
+    gathered.pieces = walk.pieces;
     gathered.pieces.sort_by(|a, b| {
         let key = |p: &Piece| (Reverse(p.evidence.collected), p.digest);
-        let of = |p: &'_ Piece| (p.evidence.kind.clone(), p.evidence.target.name.clone());
-        of(a).cmp(&of(b)).then_with(|| key(a).cmp(&key(b)))
+        let (Evidence { kind, target, .. }, other) = (&a.evidence, &b.evidence);
+        (kind, &target.name).cmp(&(&other.kind, &other.target.name)).then_with(|| key(a).cmp(&key(b)))
     });
     gathered.notices.extend(notice(&ignored));
     gathered
@@ -179,69 +185,140 @@ fn stamp(name: &str) -> Option<Timestamp> {
     name.rsplit('-').take(2).find_map(|part| part.parse().ok())
 }
 
-/// What one pack holds of what is wanted; why it is left aside, in a word, where it is.
-fn of_pack(
-    search: &Search<'_>,
-    folder: &Path,
+/// A walk through packs, and what it found so far.
+struct Walk<'a> {
+    search: &'a Search<'a>,
+    /// The longest window, in seconds.
     longest: i64,
-    seen: &mut BTreeSet<Digest>,
-    left: &mut u64,
-) -> Result<Vec<Piece>, &'static str> {
-    let reader = Reader::open_evidence(folder);
-    if !reader.has(pack::ASSESSMENT_BUNDLE) {
-        let made_by_probity = reader.has(pack::EVIDENCE_DIR);
-        return match (reader.has(pack::ASSESSMENT), made_by_probity) {
-            (true, _) => Err("unsigned"),
-            (false, true) => Err("never finished"),
-            // Some other folder.
-            (false, false) => Ok(Vec::new()),
-        };
-    }
-    let record = |path: &str| reader.file_within(path, MOST_RECORD).map_err(|_| DAMAGED);
-    let (bundle, sums) = (record(pack::ASSESSMENT_BUNDLE)?, record(pack::EVIDENCE_SUMS)?);
-    let origin = Origin::read(bundle, sums, search.keys, search.service).map_err(|refused| match refused {
-        Refused::SignerUnknown(_) => UNKNOWN,
-        Refused::OtherService => "of another service",
-        Refused::Damaged(_) => DAMAGED,
-    })?;
-    let age = |at: Timestamp| search.now.as_second().saturating_sub(at.as_second());
-    if age(origin.finished()) > longest {
-        return Ok(Vec::new());
-    }
-    let bytes = record(pack::ASSESSMENT)?;
-    if origin.subject(pack::ASSESSMENT) != Some(&Digest::of(&bytes)) {
-        return Err(DAMAGED);
-    }
-    let assessment: Assessment = verify::parse_assessment(&bytes).map_err(|_| DAMAGED)?;
-    if assessment.hypothetical {
-        return Err("hypothetical");
-    }
-    let origin = Arc::new(origin);
-    let mut found = Vec::new();
-    for line in &assessment.coverage.targets {
-        for (kind, digest) in &line.evidence {
-            let Some(window) = search.windows.get(kind) else { continue };
-            let path = evidence_path(digest);
-            let size = reader.size(&path).map_err(|_| DAMAGED)?;
-            if size > MOST_PIECE.min(*left) || seen.contains(digest) {
-                continue;
-            }
-            let evidence = reader.evidence(digest).map_err(|_| DAMAGED)?;
-            origin.vouches_for(digest, &evidence).map_err(|_| DAMAGED)?;
-            if evidence.kind != *kind || evidence.target.name != line.name {
-                return Err(DAMAGED);
-            }
-            // A drill that was not run left nothing to see.
-            let not_run = evidence.failure.as_ref().is_some_and(|f| f.class == FailureClass::NotRun);
-            if not_run || evidence.collected >= search.now || age(evidence.collected) > *window {
-                continue;
-            }
-            seen.insert(*digest);
-            *left -= size;
-            found.push(Piece { digest: *digest, evidence, origin: Arc::clone(&origin) });
+    seen: BTreeSet<Digest>,
+    /// Bytes of evidence that may still be taken.
+    left: u64,
+    /// Packs whose own earlier evidence may still be looked at.
+    carriers: usize,
+    pieces: Vec<Piece>,
+}
+
+impl Walk<'_> {
+    /// Takes what one pack holds of what is wanted.
+    ///
+    /// # Errors
+    /// In a word, why it is left aside.
+    fn pack(&mut self, folder: &Path) -> Result<(), &'static str> {
+        let reader = Reader::open_evidence(folder);
+        if !reader.has(pack::ASSESSMENT_BUNDLE) {
+            return match (reader.has(pack::ASSESSMENT), reader.has(pack::EVIDENCE_DIR)) {
+                (true, _) => Err("unsigned"),
+                (false, true) => Err("never finished"),
+                // Some other folder.
+                (false, false) => Ok(()),
+            };
         }
+        let record = |path: &str| reader.file_within(path, MOST_RECORD).map_err(|_| DAMAGED);
+        let (bundle, sums) = (record(pack::ASSESSMENT_BUNDLE)?, record(pack::EVIDENCE_SUMS)?);
+        let origin =
+            Origin::read(bundle, sums, self.search.keys, self.search.service).map_err(|refused| match refused {
+                Refused::SignerUnknown(_) => UNKNOWN,
+                Refused::OtherService => "of another service",
+                Refused::Damaged(_) => DAMAGED,
+            })?;
+        // What the pack holds is older than its end.
+        if self.age(origin.finished()) > self.longest {
+            return Ok(());
+        }
+        let bytes = record(pack::ASSESSMENT)?;
+        if origin.subject(pack::ASSESSMENT) != Some(&Digest::of(&bytes)) {
+            return Err(DAMAGED);
+        }
+        let assessment = verify::parse_assessment(&bytes).map_err(|_| DAMAGED)?;
+        if assessment.hypothetical {
+            return Err("hypothetical");
+        }
+        let origin = Arc::new(origin);
+        let mut found = self.own(&reader, &assessment, &origin)?;
+        if reader.has(pack::PRIOR_DIR) && self.carriers > 0 {
+            self.carriers -= 1;
+            found.extend(self.carried(&reader, &origin)?);
+        }
+        for (size, piece) in found {
+            if size <= self.left && self.seen.insert(piece.digest) {
+                self.left -= size;
+                self.pieces.push(piece);
+            }
+        }
+        Ok(())
     }
-    Ok(found)
+
+    /// The evidence of the pack's own run.
+    fn own(
+        &self,
+        reader: &Reader,
+        assessment: &Assessment,
+        origin: &Arc<Origin>,
+    ) -> Result<Vec<(u64, Piece)>, &'static str> {
+        let mut found = Vec::new();
+        for line in &assessment.coverage.targets {
+            for (kind, digest) in line.evidence.iter().filter(|(kind, _)| self.search.windows.contains_key(*kind)) {
+                let size = reader.size(&evidence_path(digest)).map_err(|_| DAMAGED)?;
+                if !self.has_room(digest, size) {
+                    continue;
+                }
+                let evidence = reader.evidence(digest).map_err(|_| DAMAGED)?;
+                origin.vouches_for(digest, &evidence).map_err(|_| DAMAGED)?;
+                if evidence.kind != *kind || evidence.target.name != line.name {
+                    return Err(DAMAGED);
+                }
+                if self.counts(&evidence) {
+                    found.push((size, Piece { digest: *digest, evidence, origin: Arc::clone(origin) }));
+                }
+            }
+        }
+        Ok(found)
+    }
+
+    /// The earlier evidence that the pack holds itself: its packs may be gone, or too many came since. It is believed by
+    /// the signature of its own run.
+    fn carried(&self, reader: &Reader, origin: &Origin) -> Result<Vec<(u64, Piece)>, &'static str> {
+        let bytes = reader.file_within(pack::INVENTORY, MOST_RECORD).map_err(|_| DAMAGED)?;
+        if origin.subject(pack::INVENTORY) != Some(&Digest::of(&bytes)) {
+            return Err(DAMAGED);
+        }
+        let resolved = Resolved::from_yaml(&bytes).map_err(|_| DAMAGED)?;
+        let mut origins: BTreeMap<Digest, Option<Arc<Origin>>> = BTreeMap::new();
+        let mut found = Vec::new();
+        for piece in resolved.prior.iter().filter(|p| self.search.windows.contains_key(&p.kind)) {
+            let size = reader.size(&prior_path(&piece.digest)).map_err(|_| DAMAGED)?;
+            if !self.has_room(&piece.digest, size) {
+                continue;
+            }
+            let Search { keys, service, .. } = self.search;
+            // The key of back then may not be trusted any more.
+            let origin = origins
+                .entry(piece.origin)
+                .or_insert_with(|| check::origin(reader, piece, keys, service).ok().map(Arc::new));
+            let Some(origin) = origin else { continue };
+            let evidence = check::read(reader, piece, origin).map_err(|_| DAMAGED)?;
+            if self.counts(&evidence) {
+                found.push((size, Piece { digest: piece.digest, evidence, origin: Arc::clone(origin) }));
+            }
+        }
+        Ok(found)
+    }
+
+    fn age(&self, at: Timestamp) -> i64 {
+        self.search.now.as_second().saturating_sub(at.as_second())
+    }
+
+    fn has_room(&self, digest: &Digest, size: u64) -> bool {
+        size <= MOST_PIECE.min(self.left) && !self.seen.contains(digest)
+    }
+
+    /// Whether a piece is of the past, recent enough, and of a probe that ran: a drill that was not run left nothing.
+    fn counts(&self, evidence: &Evidence) -> bool {
+        let not_run = evidence.failure.as_ref().is_some_and(|f| f.class == FailureClass::NotRun);
+        let window = self.search.windows.get(&evidence.kind);
+        let recent = window.is_some_and(|window| self.age(evidence.collected) <= *window);
+        !not_run && evidence.collected < self.search.now && recent
+    }
 }
 
 const DAMAGED: &str = "damaged";
@@ -259,73 +336,6 @@ fn notice(ignored: &BTreeMap<&'static str, Vec<String>>) -> Option<Notice> {
     let level = if grave { NoticeLevel::Warning } else { NoticeLevel::Note };
     let message = format!("earlier packs that nothing was taken from: {}", parts.join("; "));
     (!parts.is_empty()).then_some(Notice { level, message })
-}
-
-/// Checks the earlier evidence of a pack: every piece is what the inventory says, of a kind and target of this run, older
-/// than it, and among what a run of the same service signed by one of these keys. Nothing else lies there.
-///
-/// Gives what does not hold.
-pub(crate) fn check(reader: &Reader, resolved: &Resolved, keys: &[PublicKey], run: &Run) -> Vec<String> {
-    let mut problems = Vec::new();
-    let mut expected = BTreeSet::new();
-    let mut origins: BTreeMap<Digest, Result<Origin, String>> = BTreeMap::new();
-    for piece in &resolved.prior {
-        let path = prior_path(&piece.digest);
-        if !expected.insert(path.clone()) {
-            problems.push(format!("{}: names {path} twice", pack::INVENTORY));
-        }
-        let (bundle, sums) = (prior_bundle_path(&piece.origin), prior_sums_path(&piece.origin));
-        let origin =
-            origins.entry(piece.origin).or_insert_with(|| origin(reader, piece, keys, &resolved.service)).as_ref();
-        if let Err(why) = origin.map_err(Clone::clone).and_then(|origin| one(reader, resolved, piece, origin, run)) {
-            problems.push(format!("{path}: {why}"));
-        }
-        expected.extend([bundle, sums]);
-    }
-    for path in reader.list().unwrap_or_default() {
-        if path.starts_with(&format!("{}/", pack::PRIOR_DIR)) && !expected.contains(&path) {
-            problems.push(format!("{path}: {} names no earlier evidence that it belongs to", pack::INVENTORY));
-        }
-    }
-    problems
-}
-
-fn origin(reader: &Reader, piece: &PriorPiece, keys: &[PublicKey], service: &str) -> Result<Origin, String> {
-    let record = |path: &str| reader.file_within(path, MOST_RECORD).map_err(|e| e.to_string());
-    let path = prior_bundle_path(&piece.origin);
-    let (bundle, sums) = (record(&path)?, record(&prior_sums_path(&piece.origin))?);
-    let origin = Origin::read(bundle, sums, keys, service).map_err(|refused| match refused {
-        Refused::SignerUnknown(key) => {
-            format!("{path} is signed by the key {key}, which is neither trusted nor this pack's")
-        }
-        Refused::OtherService => format!("{path} is of another service"),
-        Refused::Damaged(why) => format!("{path}: {why}"),
-    })?;
-    if origin.digest == piece.origin { Ok(origin) } else { Err(format!("{path} has another digest than its name")) }
-}
-
-fn one(reader: &Reader, resolved: &Resolved, piece: &PriorPiece, origin: &Origin, run: &Run) -> Result<(), String> {
-    let evidence = reader.prior(&piece.digest).map_err(|e| e.to_string())?;
-    origin.vouches_for(&piece.digest, &evidence)?;
-    let said = (&piece.kind, &piece.target, piece.collected);
-    if said != (&evidence.kind, &evidence.target.name, evidence.collected) {
-        return Err(format!("not of the kind, target and time that {} says", pack::INVENTORY));
-    }
-    if evidence.collected >= run.started {
-        return Err(format!("collected at {}, which is not before this run", evidence.collected));
-    }
-    let of_run = resolved.targets.iter().find(|t| t.name == evidence.target.name);
-    if of_run.is_none_or(|t| t.subject.sort != evidence.target.subject.sort) {
-        return Err(format!("on '{}', which is no such target of this run", evidence.target.name));
-    }
-    let kinds = resolved.probes.get(&evidence.target.subject.sort).map(Vec::as_slice).unwrap_or_default();
-    if !kinds.contains(&evidence.kind) {
-        return Err(format!("of the kind '{}', which this run did not collect", evidence.kind));
-    }
-    match kinds::kinds().get(&evidence.kind) {
-        Some(known) if known.level == evidence.level => Ok(()),
-        _ => Err(format!("evidence of the kind '{}' is never {}", evidence.kind, evidence.level.as_str())),
-    }
 }
 
 #[cfg(test)]

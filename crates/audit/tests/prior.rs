@@ -244,6 +244,20 @@ async fn drills_that_were_not_run_do_not_hide_the_last_that_was() {
     let third = lab.run("shop-20261103T000000Z", &lab.key, prior, not_run, |_, _| {}).await;
     assert_eq!(third.found.standing, Standing::Verified("ops".into()), "{:?}", third.found.problems);
     assert_eq!(third.assessment.findings[0].evidence, first.assessment.findings[0].evidence);
+    // Nor does it matter that the packs before the last are gone: the last holds what it took from them.
+    for name in ["shop-20261101T000000Z", "shop-20261102T000000Z"] {
+        fs::remove_dir_all(lab.packs().join(name)).unwrap();
+    }
+    let prior = lab.gather(&lab.packs().join("none"), &[&lab.key]);
+    assert!(prior.notices.is_empty(), "{:?}", prior.notices);
+    let fourth = lab.run("shop-20261104T000000Z", &lab.key, prior, not_run, |_, _| {}).await;
+    assert_eq!(fourth.found.standing, Standing::Verified("ops".into()), "{:?}", fourth.found.problems);
+    assert_eq!(fourth.assessment.findings[0].evidence, first.assessment.findings[0].evidence);
+    // A carried piece that was changed is damage.
+    let path = prior_path(&first.assessment.findings[0].evidence[0]);
+    fs::write(fourth.root.join(path), "{}").unwrap();
+    let prior = lab.gather(&third.root, &[&lab.key]);
+    assert!(prior.notices[0].message.contains("1 damaged"), "{:?}", prior.notices);
 }
 
 #[tokio::test]
