@@ -5,6 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
 use std::time::Duration;
 
+use check_backup::target::BackupTarget;
 use check_tls::target::{Addresses, TlsSpec, TlsTarget, parse_endpoint};
 use model::{Failure, FailureClass, NotLookedAt, Notice, NoticeLevel, Subject, Target};
 
@@ -71,13 +72,14 @@ pub async fn expand(declared: &[Declared], folder: &Path) -> Expanded {
     let answers = futures::future::join_all(declared.iter().map(|d| async {
         match &d.subject {
             inventory::Subject::Tls(tls) => Some(addresses(tls).await),
-            inventory::Subject::Host => None,
+            inventory::Subject::Backup(_) | inventory::Subject::Host => None,
         }
     }));
     let mut expanded = Expanded::default();
     for (declared, answer) in declared.iter().zip(answers.await) {
         match (&declared.subject, answer) {
             (inventory::Subject::Tls(tls), Some(answer)) => add_tls(&mut expanded, declared, tls, answer, folder),
+            (inventory::Subject::Backup(backup), _) => add_backup(&mut expanded, declared, backup, folder),
             _ => {
                 let mut host = host(declared.labels.clone());
                 host.of.clone_from(&declared.name);
@@ -87,6 +89,19 @@ pub async fn expand(declared: &[Declared], folder: &Path) -> Expanded {
         }
     }
     expanded
+}
+
+fn add_backup(expanded: &mut Expanded, declared: &Declared, backup: &BackupTarget, folder: &Path) {
+    // What is wrong with it was complained of when it was read.
+    let Ok(spec) = backup.clone().within(folder).resolve(&declared.name) else { return };
+    expanded.targets.push(Target {
+        name: declared.name.clone(),
+        of: declared.name.clone(),
+        address: backup.location(),
+        labels: declared.labels.clone(),
+        discovered: false,
+        subject: Subject { sort: check_backup::SORT.to_owned(), spec: serde_json::to_value(spec).unwrap_or_default() },
+    });
 }
 
 async fn addresses(tls: &TlsTarget) -> Result<Vec<SocketAddr>, Failure> {

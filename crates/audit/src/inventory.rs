@@ -2,11 +2,16 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
+use std::ops::Range;
 
+use check_backup::target::BackupTarget;
 use check_tls::target::TlsTarget;
 use model::Severity;
 use policy::Diagnostics;
-use policy::yaml::{Data, Fields, File, Node};
+use policy::yaml::{Data, Fields, File, Key, Node};
+use schemars::JsonSchema;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
 
 /// A service, as its operator declares it. Paths are as written: relative to the inventory's folder.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -67,6 +72,8 @@ pub struct Declared {
 pub enum Subject {
     /// A TLS endpoint.
     Tls(TlsTarget),
+    /// Copies of a data set.
+    Backup(Box<BackupTarget>),
     /// This machine.
     Host,
 }
@@ -88,9 +95,6 @@ impl Inventory {
         }
     }
 }
-
-/// The fields of a TLS endpoint; a test holds them to its schema.
-const TLS_FIELDS: [&str; 5] = ["endpoint", "addresses", "expect_addresses", "sni", "trust"];
 
 const FIELDS: [&str; 9] =
     ["service", "policy", "policies_for", "policy_dir", "fail_on", "scope", "targets", "waivers", "sign"];
@@ -171,9 +175,8 @@ fn one_or_many(file: &mut File<'_>, fields: &Fields<'_>, what: &str) -> Vec<Stri
 fn labels(file: &mut File<'_>, node: Option<&Node>) -> BTreeMap<String, String> {
     let Some(node) = node else { return BTreeMap::new() };
     let Some(entries) = file.map_of(node, "labels") else { return BTreeMap::new() };
-    let read = |(key, value): &(policy::yaml::Key, Node)| {
-        file.text_of(value, &key.name).map(|value| (key.name.clone(), value.to_owned()))
-    };
+    let read =
+        |(key, value): &(Key, Node)| file.text_of(value, &key.name).map(|value| (key.name.clone(), value.to_owned()));
     entries.iter().filter_map(read).collect()
 }
 
@@ -228,7 +231,9 @@ fn targets(file: &mut File<'_>, node: &Node) -> Vec<Declared> {
         file.error("empty", node.span.clone(), "'targets' is an empty list".into(), help);
     }
     for item in items {
-        let Some(fields) = file.fields(item, "a target", &["name", "labels", "tls", "host"]) else { continue };
+        let Some(fields) = file.fields(item, "a target", &["name", "labels", "tls", "backup", "host"]) else {
+            continue;
+        };
         let name =
             file.required(&fields, "name", "the target").and_then(|node| Some((node, name(file, node, "name")?)));
         let labels = labels(file, fields.get("labels"));
@@ -252,15 +257,19 @@ fn targets(file: &mut File<'_>, node: &Node) -> Vec<Declared> {
     found
 }
 
+/// The keys under which a target says what it is.
+const SUBJECTS: [&str; 3] = ["tls", "backup", "host"];
+
 /// The one subject of a target.
 fn subject(file: &mut File<'_>, item: &Node, fields: &Fields<'_>) -> Option<Subject> {
     let Data::Map(entries) = &item.data else { return None };
-    let given: Vec<_> = entries.iter().filter(|(key, _)| matches!(key.name.as_str(), "tls" | "host")).collect();
+    let given: Vec<_> = entries.iter().filter(|(key, _)| SUBJECTS.contains(&key.name.as_str())).collect();
     let (key, node) = match given.as_slice() {
         [one] => *one,
         [] => {
-            let help = Some("give it one of 'tls: { endpoint: \"host:port\" }', 'host: {}'".to_owned());
-            file.error("missing-field", fields.start.clone(), "the target does not say what it is".into(), help);
+            let help = "give it one of 'tls: { endpoint: \"host:port\" }', 'backup: { restic: … }', 'host: {}'";
+            let message = "the target does not say what it is".into();
+            file.error("missing-field", fields.start.clone(), message, Some(help.to_owned()));
             return None;
         }
         [_, (second, _), ..] => {
@@ -269,29 +278,93 @@ fn subject(file: &mut File<'_>, item: &Node, fields: &Fields<'_>) -> Option<Subj
             return None;
         }
     };
-    if key.name == HOST {
-        if !matches!(&node.data, Data::Null) {
-            file.fields(node, "host", &[]);
-        }
-        return Some(Subject::Host);
-    }
-    let inner = file.fields(node, "tls", &TLS_FIELDS)?;
-    match serde_json::from_value::<TlsTarget>(node.to_json()) {
-        // Any address will do: what is checked is the endpoint and the names.
-        Ok(target) => match target.resolve(IpAddr::from([127, 0, 0, 1])) {
-            Ok(_) => Some(Subject::Tls(target)),
-            Err(message) => {
-                let span = inner.get("endpoint").map_or_else(|| key.span.clone(), |n| n.span.clone());
-                file.error("bad-endpoint", span, message, None);
-                None
+    match key.name.as_str() {
+        "tls" => {
+            let target: TlsTarget = typed(file, key, node)?;
+            // Any address will do: what is checked is the endpoint and the names.
+            match target.resolve(IpAddr::from([127, 0, 0, 1])) {
+                Ok(_) => Some(Subject::Tls(target)),
+                Err(message) => {
+                    file.error("bad-endpoint", place(node, key, "endpoint"), message, None);
+                    None
+                }
             }
-        },
+        }
+        "backup" => {
+            let target: BackupTarget = typed(file, key, node)?;
+            match target.resolve("any") {
+                Ok(_) => Some(Subject::Backup(Box::new(target))),
+                Err((field, message)) => {
+                    file.error("bad-backup", place(node, key, &field), message, None);
+                    None
+                }
+            }
+        }
+        _ => {
+            if !matches!(&node.data, Data::Null) {
+                file.fields(node, HOST, &[]);
+            }
+            Some(Subject::Host)
+        }
+    }
+}
+
+/// Reads a check crate's own type: every unknown field is complained of, then the first other mistake, each at its place.
+fn typed<T: DeserializeOwned + JsonSchema>(file: &mut File<'_>, key: &Key, node: &Node) -> Option<T> {
+    let before = file.found.len();
+    let schema = schemars::schema_for!(T).to_value();
+    known_fields(file, node, &key.name, &schema, &schema);
+    match serde_path_to_error::deserialize(node.to_json()) {
+        Ok(target) => Some(target),
         Err(e) => {
             // Unknown fields were complained of already; what is left is a missing field or a wrong type.
-            if !e.to_string().starts_with("unknown field") {
-                file.error("bad-subject", key.span.clone(), format!("tls: {e}"), None);
+            if file.found.len() == before {
+                let span = place(node, key, &e.path().to_string());
+                file.error("bad-subject", span, format!("{}: {}", key.name, e.inner()), None);
             }
             None
         }
     }
+}
+
+/// Complains of fields that the schema of a type does not know.
+fn known_fields(file: &mut File<'_>, node: &Node, name: &str, schema: &Value, root: &Value) {
+    let Data::Map(entries) = &node.data else { return };
+    let Some(properties) = properties(schema, root) else { return };
+    let known: Vec<&str> = properties.keys().map(String::as_str).collect();
+    file.fields(node, name, &known);
+    for (key, inner) in entries {
+        if let Some(schema) = properties.get(&key.name) {
+            known_fields(file, inner, &key.name, schema, root);
+        }
+    }
+}
+
+/// The fields of an object in a JSON Schema, found through references and alternatives with null.
+fn properties<'a>(schema: &'a Value, root: &'a Value) -> Option<&'a serde_json::Map<String, Value>> {
+    if let Some(name) = schema.get("$ref").and_then(Value::as_str) {
+        return properties(root.pointer(name.strip_prefix('#')?)?, root);
+    }
+    if let Some(either) = schema.get("anyOf").and_then(Value::as_array) {
+        return either.iter().find_map(|one| properties(one, root));
+    }
+    schema.get("properties").and_then(Value::as_object)
+}
+
+/// Where a field (`expect.max_age`, `sni[1]`) stands, or the nearest thing around it that is there.
+fn place(node: &Node, key: &Key, path: &str) -> Range<usize> {
+    let mut at = node;
+    let mut span = key.span.clone();
+    for part in path.split(['.', '[', ']']).filter(|part| !part.is_empty()) {
+        let next = match &at.data {
+            Data::Map(entries) => entries.iter().find(|(k, _)| k.name == part).map(|(k, node)| (k.span.clone(), node)),
+            Data::List(items) => part.parse().ok().and_then(|i: usize| items.get(i)).map(|node| (span.clone(), node)),
+            _ => None,
+        };
+        let Some((key, next)) = next else { break };
+        at = next;
+        // Lists and mappings in block style have no place of their own.
+        span = if at.span.is_empty() { key } else { at.span.clone() };
+    }
+    span
 }

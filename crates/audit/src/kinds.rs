@@ -11,6 +11,7 @@ use probe::Probe;
 pub fn probes() -> Vec<Arc<dyn Probe>> {
     let mut probes = check_tls::probes();
     probes.extend(check_encryption::probes());
+    probes.extend(check_backup::probes());
     probes
 }
 

@@ -36,6 +36,9 @@ pub struct BackupTarget {
     /// Compare the newest copy with the paths on this machine that were copied.
     #[serde(default)]
     pub compare_with_source: bool,
+    /// Names of files and folders that the job leaves out, `*` for anything: not missed in that comparison.
+    #[serde(default)]
+    pub except: Vec<String>,
 }
 
 /// A restic repository.
@@ -69,10 +72,6 @@ pub struct Borg {
     /// The id that it must have.
     #[serde(default)]
     pub id: Option<String>,
-    /// The time zone in which borg 1.x wrote its times, which carry none: an IANA name. Without it: UTC is assumed only
-    /// where this machine's zone is UTC.
-    #[serde(default)]
-    pub timezone: Option<String>,
     /// The program, where it is not `borg` in the system's folders.
     #[serde(default)]
     pub program: Option<String>,
@@ -93,9 +92,6 @@ pub struct PgBackRest {
     /// PostgreSQL's system identifier that it must have.
     #[serde(default)]
     pub id: Option<String>,
-    /// The user who runs it (through `setpriv`, as root), where it refuses others.
-    #[serde(default)]
-    pub user: Option<String>,
     /// The program, where it is not `pgbackrest` in the system's folders.
     #[serde(default)]
     pub program: Option<String>,
@@ -214,13 +210,42 @@ impl BackupTarget {
                 Some(text) => Some(bytes(text).map_err(|m| ("expect.min_bytes".to_owned(), m))?),
             },
         };
-        if let Some(timezone) = self.borg.as_ref().and_then(|b| b.timezone.as_deref())
-            && jiff::tz::TimeZone::get(timezone).is_err()
-        {
-            return Err(("borg.timezone".into(), format!("'{timezone}' is no IANA time zone, such as Europe/Zurich")));
-        }
         let set = self.set.clone().unwrap_or_else(|| name.to_owned());
         Ok(BackupSpec { declared: self.clone(), set, expected })
+    }
+
+    /// The same with relative paths joined to a folder, which the inventory's is.
+    #[must_use]
+    pub fn within(mut self, folder: &std::path::Path) -> Self {
+        let join = |path: &mut String| {
+            // An URL, or a restic backend such as `sftp:user@host:/path`, is no path here.
+            if !path.contains(':') {
+                *path = folder.join(path.as_str()).display().to_string();
+            }
+        };
+        let secret = |reference: &mut String| {
+            if let Some(path) = reference.strip_prefix("file:") {
+                *reference = format!("file:{}", folder.join(path).display());
+            }
+        };
+        if let Some(restic) = &mut self.restic {
+            join(&mut restic.repository);
+            secret(&mut restic.password);
+            restic.environment.values_mut().for_each(secret);
+        }
+        if let Some(borg) = &mut self.borg {
+            join(&mut borg.repository);
+            borg.passphrase.iter_mut().for_each(secret);
+            borg.environment.values_mut().for_each(secret);
+        }
+        if let Some(config) = self.pgbackrest.as_mut().and_then(|p| p.config.as_mut()) {
+            join(config);
+        }
+        if let Some(files) = &mut self.files {
+            join(&mut files.pattern);
+        }
+        self.logs.iter_mut().for_each(join);
+        self
     }
 
     fn id(&self) -> Option<&str> {
@@ -251,17 +276,17 @@ fn plain_path(path: &str) -> String {
     if cut.is_empty() { path.chars().take(1).collect() } else { cut.to_owned() }
 }
 
-/// An URL without its password: what stands between the last `:` of the user's part and `@`.
+/// The password in an URL: what stands between the first `:` of the user's part and the last `@`.
+pub(crate) fn secret_in(location: &str) -> Option<&str> {
+    let (_, rest) = location.split_once("://")?;
+    let authority = rest.get(..rest.find('/').unwrap_or(rest.len()))?;
+    let (user, _) = authority.rsplit_once('@')?;
+    user.split_once(':').map(|(_, secret)| secret).filter(|s| !s.is_empty())
+}
+
+/// An URL without its password.
 pub(crate) fn without_secret(location: &str) -> String {
-    let Some((scheme, rest)) = location.split_once("://") else { return location.to_owned() };
-    let (authority, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
-    match authority.rsplit_once('@') {
-        Some((user, host)) if user.contains(':') => {
-            let name = user.split(':').next().unwrap_or_default();
-            format!("{scheme}://{name}:[redacted]@{host}{path}")
-        }
-        _ => location.to_owned(),
-    }
+    secret_in(location).map_or_else(|| location.to_owned(), |s| location.replacen(&format!(":{s}@"), ":[redacted]@", 1))
 }
 
 /// A span such as `90s`, `15m`, `26h`, `30d` or `8w`, in seconds.

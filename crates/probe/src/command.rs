@@ -51,7 +51,7 @@ impl<'a> Command<'a> {
         let (mut stdout, mut stderr) = (Vec::new(), Vec::new());
         let bound = |into| bounded(into, self.most, &path);
         let exit = launch.run(self.within, &mut bound(&mut stdout), &mut bound(&mut stderr)).await?;
-        Ok(Output { exit, stdout, stderr })
+        Ok(Output { exit, stdout, stderr, version: None })
     }
 
     /// Program and arguments.
@@ -71,6 +71,8 @@ pub struct Output {
     pub stdout: Vec<u8>,
     /// Standard error; from [`Cx::command_lines`] its first [`Command::most`] bytes.
     pub stderr: Vec<u8>,
+    /// What the program says of itself, where [`Command::version`] asked.
+    pub version: Option<String>,
 }
 
 impl Cx {
@@ -94,8 +96,9 @@ impl Cx {
         let (mut stdout, mut stderr) = (Vec::new(), Vec::new());
         let (path, arguments) = command.settle()?;
         let bound = |into| bounded(into, command.most, &path);
-        let exit = self.record(&command, &path, arguments, &mut bound(&mut stdout), &mut bound(&mut stderr)).await?;
-        Ok(Output { exit, stdout, stderr })
+        let (exit, version) =
+            self.record(&command, &path, arguments, &mut bound(&mut stdout), &mut bound(&mut stderr)).await?;
+        Ok(Output { exit, stdout, stderr, version })
     }
 
     /// Runs a command whose output may be hundreds of megabytes, and records it like [`Cx::command`]. `each` gets its
@@ -136,11 +139,11 @@ impl Cx {
             stderr.extend_from_slice(piece.get(..free).unwrap_or_default());
             Ok(())
         };
-        let exit = self.record(&command, &path, arguments, &mut split, &mut keep).await?;
+        let (exit, version) = self.record(&command, &path, arguments, &mut split, &mut keep).await?;
         if !line.is_empty() {
             each(&line)?;
         }
-        Ok(Output { exit, stdout: Vec::new(), stderr })
+        Ok(Output { exit, stdout: Vec::new(), stderr, version })
     }
 
     async fn record(
@@ -150,17 +153,26 @@ impl Cx {
         arguments: &[&str],
         out: &mut (dyn FnMut(&[u8]) -> Result<(), Failure> + Send),
         err: &mut (dyn FnMut(&[u8]) -> Result<(), Failure> + Send),
-    ) -> Result<Option<i32>, Failure> {
+    ) -> Result<(Option<i32>, Option<String>), Failure> {
         let mut secrets = self.recorder.secrets();
         command.redact.iter().for_each(|secret| secrets.add(secret));
         let mut note = Note::new(Arc::clone(&self.recorder), command.argv, path, secrets);
         note.record.program = program::digest(path).await;
         let within = command.within.min(self.remaining());
         if !command.version.is_empty() {
-            let argv: Vec<&str> = command.argv.iter().take(1).chain(command.version).copied().collect();
-            let asked = Command { most: 4096, within: within.min(Duration::from_secs(5)), ..Command::new(&argv) };
-            let version = asked.run_for_secret().await.ok().and_then(first_line);
-            note.record.version = version.map(|line| note.secrets.out_of(&line));
+            let version = match self.recorder.version(path) {
+                Some(known) => known,
+                None => {
+                    let argv: Vec<&str> = command.argv.iter().take(1).chain(command.version).copied().collect();
+                    let asked =
+                        Command { most: 4096, within: within.min(Duration::from_secs(5)), ..Command::new(&argv) };
+                    let version = asked.run_for_secret().await.ok().and_then(first_line);
+                    let version = version.map(|line| note.secrets.out_of(&line));
+                    self.recorder.keep_version(path, version.clone());
+                    version
+                }
+            };
+            note.record.version = version;
         }
         let launch = Launch { path, arguments, env: command.env, cwd: command.cwd, mark: self.mark() };
         let Note { stdout, stderr, .. } = &mut note;
@@ -178,7 +190,8 @@ impl Cx {
             )
             .await;
         note.record.exit = exit.as_ref().ok().copied().flatten();
-        exit.map_err(|failure| {
+        let version = note.record.version.clone();
+        exit.map(|exit| (exit, version)).map_err(|failure| {
             let class = if self.stop.is_stopped() { FailureClass::Interrupted } else { failure.class };
             // The path of a tool, and what a sink says, may hold a secret.
             Failure::new(class, note.secrets.out_of(&failure.message))

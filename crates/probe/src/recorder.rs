@@ -1,6 +1,7 @@
 //! Writes down what a probe did, while it does it.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use model::{CommandRecord, Direction, Ended, Exchange, FileRecord, Frame};
@@ -25,6 +26,8 @@ pub(crate) struct Record {
     pub(crate) commands: Vec<CommandRecord>,
     pub(crate) files: Vec<FileRecord>,
     pub(crate) secrets: Secrets,
+    /// What programs say of themselves, by path: asked once.
+    pub(crate) versions: BTreeMap<PathBuf, Option<String>>,
 }
 
 impl Recorder {
@@ -44,6 +47,15 @@ impl Recorder {
 
     pub(crate) fn connections(&self) -> u32 {
         self.lock().connections
+    }
+
+    /// What a program says of itself; the outer `None` where it was not asked yet.
+    pub(crate) fn version(&self, program: &Path) -> Option<Option<String>> {
+        self.lock().versions.get(program).cloned()
+    }
+
+    pub(crate) fn keep_version(&self, program: &Path, version: Option<String>) {
+        self.lock().versions.insert(program.to_owned(), version);
     }
 
     pub(crate) fn source(&self, address: String) {

@@ -1,0 +1,100 @@
+//! How large copies are, where neither the repository nor the job's log tells: by listing the files in them.
+
+use std::collections::BTreeMap;
+
+use futures::StreamExt as _;
+use jiff::Timestamp;
+use probe::Cx;
+
+use crate::facts::{Basis, Complete, Outcome, Snapshot};
+use crate::source::{Adapter, Entry, Repository};
+use crate::target::BackupSpec;
+
+/// Newest copies of each series that are measured.
+const NEWEST: usize = 8;
+/// Further ones of each series, spread over the time before.
+const SPREAD: usize = 8;
+/// Copies that are measured, over all series.
+const MOST: usize = 64;
+/// Listings at once.
+const AT_ONCE: usize = 2;
+
+/// What a listing of a copy showed.
+struct Seen {
+    files: i64,
+    bytes: i64,
+    /// For each of its paths, whether anything lies there.
+    held: Vec<bool>,
+}
+
+/// Fills in `files` and `bytes` of the copies that matter most, as far as the time allows, and takes out the paths that
+/// are only claimed.
+pub(crate) async fn measure(spec: &BackupSpec, adapter: &dyn Adapter, repository: &mut Repository, cx: &Cx) {
+    let chosen = choose(&repository.snapshots, adapter.paths_are_claims());
+    let chosen = chosen.into_iter().filter_map(|i| Some((i, repository.snapshots.get(i)?)));
+    let chosen: Vec<(usize, String, Vec<String>)> = chosen.map(|(i, s)| (i, s.name.clone(), s.paths.clone())).collect();
+    let answers: Vec<(usize, Option<Seen>)> = futures::stream::iter(chosen)
+        .map(|(index, name, paths)| async move {
+            if cx.remaining().is_zero() {
+                return (index, None);
+            }
+            let mut seen = Seen { files: 0, bytes: 0, held: vec![false; paths.len()] };
+            let mut each = |entry: Entry<'_>| {
+                if entry.is_file {
+                    seen.files += 1;
+                    seen.bytes = seen.bytes.saturating_add(entry.size);
+                }
+                for (path, held) in paths.iter().zip(&mut seen.held).filter(|(_, held)| !**held) {
+                    *held = crate::derive::holds(&rooted(path), entry.path);
+                }
+            };
+            let listed = adapter.files_of(spec, &name, cx, &mut each).await;
+            (index, listed.is_ok().then_some(seen))
+        })
+        .buffered(AT_ONCE)
+        .collect()
+        .await;
+    for (index, seen) in answers {
+        let (Some(seen), Some(snapshot)) = (seen, repository.snapshots.get_mut(index)) else { continue };
+        snapshot.files = Some(seen.files);
+        snapshot.bytes = Some(seen.bytes);
+        if adapter.paths_are_claims() {
+            let held = std::mem::take(&mut snapshot.paths).into_iter().zip(&seen.held);
+            let (there, missing): (Vec<_>, Vec<_>) = held.partition(|(_, held)| **held);
+            snapshot.paths = there.into_iter().map(|(path, _)| path).collect();
+            if let Some((path, _)) = missing.first() {
+                snapshot.complete = Complete {
+                    outcome: Outcome::Absent,
+                    basis: Some(Basis::Source),
+                    why: Some(format!("the job was told to copy {path}, and nothing of it is there")),
+                };
+            }
+        }
+    }
+}
+
+/// A path as it stands in a copy: Borg leaves the slash in front out.
+fn rooted(path: &str) -> String {
+    format!("/{}", path.trim_start_matches("./").trim_matches('/'))
+}
+
+/// Positions of the copies to measure, the newest of every series first.
+fn choose(snapshots: &[Snapshot], claims: bool) -> Vec<usize> {
+    let mut series: BTreeMap<String, Vec<(Option<Timestamp>, usize)>> = BTreeMap::new();
+    for (index, snapshot) in snapshots.iter().enumerate().filter(|(_, s)| s.outcome == Outcome::Present) {
+        let at = snapshot.recovery_point.as_deref().and_then(|t| t.parse().ok());
+        series.entry(crate::derive::series(snapshot)).or_default().push((at, index));
+    }
+    let mut ranked: Vec<(usize, usize)> = Vec::new();
+    for of in series.values_mut() {
+        of.sort_unstable_by(|a, b| b.cmp(a));
+        let step = of.len().saturating_sub(NEWEST).div_ceil(SPREAD).max(1);
+        let chosen = of.iter().take(NEWEST).chain(of.iter().skip(NEWEST).step_by(step));
+        ranked.extend(chosen.map(|(_, index)| *index).enumerate());
+    }
+    ranked.sort_unstable();
+    let unknown = |(rank, i): &(usize, usize)| {
+        claims && *rank < 2 || snapshots.get(*i).is_some_and(|s| s.bytes.is_none() || s.files.is_none())
+    };
+    ranked.into_iter().filter(unknown).map(|(_, i)| i).take(MOST).collect()
+}

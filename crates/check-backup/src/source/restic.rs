@@ -1,0 +1,235 @@
+//! restic, through its own JSON output (<https://restic.readthedocs.io/en/stable/075_scripting.html>).
+//!
+//! Read without a lock and without a cache, so that nothing is written, not even beside the repository.
+
+use jiff::Timestamp;
+use model::{Asked, Failure, FailureClass};
+use probe::{BoxFuture, Cx, Plan};
+use serde::Deserialize;
+
+use super::tool::{Secrets, Tool};
+use super::{Entry, Repository};
+use crate::facts::{Complete, Encryption, Identity, Lock, Locks, Outcome, Snapshot, SnapshotKind, SourceKind};
+use crate::target::{BackupSpec, Restic};
+
+/// Most bytes of a list of snapshots: about 100,000 of them.
+const MOST_LIST: usize = 64 << 20;
+/// Locks that are looked into.
+const MOST_LOCKS: usize = 16;
+
+/// Reads a restic repository.
+pub(crate) struct Adapter {
+    source: Restic,
+}
+
+impl Adapter {
+    pub(crate) const fn new(source: Restic) -> Self {
+        Self { source }
+    }
+
+    /// The tool with its password and its place.
+    pub(crate) async fn tool(&self, cx: &Cx) -> Result<Tool, Failure> {
+        let mut secrets = Secrets::default();
+        secrets.add(cx, "RESTIC_PASSWORD", &self.source.password).await?;
+        for (name, reference) in &self.source.environment {
+            secrets.add(cx, name, reference).await?;
+        }
+        secrets.place("RESTIC_REPOSITORY", &self.source.repository);
+        let program = self.source.program.clone().unwrap_or_else(|| "restic".to_owned());
+        Ok(Tool { program, version: &["version"], secrets, hint })
+    }
+}
+
+/// What restic says on standard error, and what it means.
+fn hint(stderr: &str) -> Option<(FailureClass, &'static str)> {
+    let said = |words: &[&str]| words.iter().any(|w| stderr.contains(w));
+    if said(&["wrong password or no key found"]) {
+        Some((FailureClass::Permission, "the password opens no key of this repository; is it the right one?"))
+    } else if said(&["unable to open config file", "repository does not exist", "Is there a repository"]) {
+        Some((FailureClass::Missing, "there is no repository at that place; is the path right, and is it mounted?"))
+    } else if said(&["repository is already locked", "unable to create lock"]) {
+        Some((FailureClass::Interrupted, "another process works in the repository; try again when it is done"))
+    } else {
+        None
+    }
+}
+
+/// What the list of snapshots says of one.
+#[derive(Deserialize)]
+struct Listed {
+    time: String,
+    #[serde(default)]
+    paths: Vec<String>,
+    #[serde(default)]
+    hostname: String,
+    id: String,
+    #[serde(default)]
+    summary: Option<Summary>,
+}
+
+/// What restic 0.17 and later keep with a snapshot.
+#[derive(Deserialize)]
+struct Summary {
+    backup_start: Option<String>,
+    backup_end: Option<String>,
+    total_files_processed: Option<i64>,
+    total_bytes_processed: Option<i64>,
+    data_added: Option<i64>,
+}
+
+#[derive(Deserialize)]
+struct Config {
+    id: String,
+    version: i64,
+}
+
+/// A line of `restic ls --json`.
+#[derive(Deserialize)]
+struct Node<'a> {
+    #[serde(rename = "type")]
+    kind: Option<&'a str>,
+    #[serde(borrow)]
+    path: Option<std::borrow::Cow<'a, str>>,
+    size: Option<i64>,
+}
+
+#[derive(Deserialize)]
+struct LockFile {
+    time: Option<String>,
+    exclusive: Option<bool>,
+    hostname: Option<String>,
+    pid: Option<i64>,
+}
+
+impl super::Adapter for Adapter {
+    fn kind(&self) -> SourceKind {
+        SourceKind::Restic
+    }
+
+    fn plan(&self, _: &BackupSpec) -> Plan {
+        let words = ["cat config", "snapshots", "list locks", "cat lock", "ls"];
+        let commands = words.map(|w| format!("restic --no-lock --no-cache {w}"));
+        Plan { commands: commands.into(), ..Plan::default() }
+    }
+
+    fn list<'a>(&'a self, _: &'a BackupSpec, cx: &'a Cx) -> BoxFuture<'a, Result<Repository, Failure>> {
+        Box::pin(async move {
+            let tool = self.tool(cx).await?;
+            let (cat, list) = (words(&["cat", "config"]), words(&["snapshots"]));
+            let (config, listed, locks) = futures::join!(
+                tool.json::<Config>(cx, &cat, 1 << 20),
+                tool.json::<Vec<Listed>>(cx, &list, MOST_LIST),
+                locks(&tool, cx),
+            );
+            let config = config?;
+            let listed = listed?;
+            let mut notes = listed.notes;
+            notes.extend(config.notes);
+            let snapshots = listed.value.into_iter().map(snapshot).collect();
+            Ok(Repository {
+                tool: listed.version,
+                identity: Identity::is("repository id", config.value.id),
+                // The format knows no other way (https://restic.readthedocs.io/en/stable/100_references.html).
+                encryption: Encryption::by(format!("restic repository version {}, AES-256-CTR", config.value.version)),
+                locks,
+                asked: Asked::All,
+                snapshots,
+                continuity: Vec::new(),
+                notes,
+            })
+        })
+    }
+
+    fn files_of<'a>(
+        &'a self,
+        _: &'a BackupSpec,
+        snapshot: &'a str,
+        cx: &'a Cx,
+        each: &'a mut (dyn FnMut(Entry<'_>) + Send),
+    ) -> BoxFuture<'a, Result<(), Failure>> {
+        Box::pin(async move {
+            let tool = self.tool(cx).await?;
+            let mut line = |line: &[u8]| match serde_json::from_slice::<Node<'_>>(line) {
+                Ok(Node { kind: Some(kind), path: Some(path), size }) => {
+                    each(Entry { path: &path, size: size.unwrap_or(0), is_file: kind == "file" });
+                    true
+                }
+                Ok(_) => true,
+                Err(_) => false,
+            };
+            tool.lines(cx, &words(&["ls", snapshot]), &mut line).await
+        })
+    }
+}
+
+/// Arguments with those that keep restic from writing anything.
+pub(crate) fn words<'a>(arguments: &[&'a str]) -> Vec<&'a str> {
+    let mut words = vec!["--no-lock", "--no-cache", "--json"];
+    words.extend(arguments);
+    words
+}
+
+fn snapshot(listed: Listed) -> Snapshot {
+    let time = |text: &str| text.parse::<Timestamp>().ok().map(|t| t.to_string());
+    let summary = listed.summary.as_ref();
+    let started = summary.and_then(|s| s.backup_start.as_deref()).and_then(time);
+    Snapshot {
+        outcome: Outcome::Present,
+        why: None,
+        kind: SnapshotKind::Full,
+        host: Some(listed.hostname).filter(|h| !h.is_empty()),
+        paths: listed.paths,
+        databases: Vec::new(),
+        started,
+        ended: summary.and_then(|s| s.backup_end.as_deref()).and_then(time),
+        // What `--time` can set; the same instant as `backup_start` where nobody did.
+        recovery_point: time(&listed.time),
+        complete: Complete {
+            outcome: Outcome::NotProven,
+            basis: None,
+            why: Some(
+                "restic keeps a snapshot of what it could read, whatever is missing; give the job's log (logs) or \
+                 compare_with_source"
+                    .to_owned(),
+            ),
+        },
+        parents: Vec::new(),
+        missing_parents: Vec::new(),
+        files: summary.and_then(|s| s.total_files_processed),
+        bytes: summary.and_then(|s| s.total_bytes_processed),
+        stored: summary.and_then(|s| s.data_added),
+        name: listed.id,
+    }
+}
+
+async fn locks(tool: &Tool, cx: &Cx) -> Locks {
+    let Ok(said) = tool.run(cx, &words(&["list", "locks"]), 1 << 20).await else { return Locks::unknown() };
+    let text = String::from_utf8_lossy(&said.stdout).into_owned();
+    let ids: Vec<&str> = text.lines().map(str::trim).filter(|l| is_id(l)).collect();
+    if said.exit != Some(0) {
+        return Locks::unknown();
+    }
+    let mut locks = Vec::new();
+    for (index, id) in ids.iter().enumerate() {
+        let read = match index < MOST_LOCKS {
+            true => tool.json::<LockFile>(cx, &words(&["cat", "lock", id]), 1 << 16).await.ok().map(|j| j.value),
+            false => None,
+        };
+        let holder = read.as_ref().and_then(|l| {
+            let host = l.hostname.as_deref()?;
+            Some(l.pid.map_or_else(|| host.to_owned(), |pid| format!("process {pid} on {host}")))
+        });
+        locks.push(Lock {
+            name: (*id).to_owned(),
+            outcome: Outcome::Present,
+            created: read.as_ref().and_then(|l| l.time.clone()),
+            exclusive: read.as_ref().and_then(|l| l.exclusive),
+            holder,
+        });
+    }
+    Locks::all(locks)
+}
+
+fn is_id(text: &str) -> bool {
+    text.len() == 64 && text.bytes().all(|b| b.is_ascii_hexdigit())
+}

@@ -1,0 +1,184 @@
+//! A backup tool's command line: secrets by environment, JSON out, and errors that say what to do.
+
+use model::{Failure, FailureClass};
+use probe::{Command, Cx, Output};
+use serde::de::DeserializeOwned;
+
+use crate::target::secret_in;
+
+/// Characters of a tool's own words in a message, at most.
+const MOST_SAID: usize = 300;
+
+/// Variables that a tool sees and nobody else.
+#[derive(Default)]
+pub(crate) struct Secrets {
+    variables: Vec<(String, zeroize::Zeroizing<String>)>,
+    /// What is to be kept out of the record beside what [`Cx::secret`] gave.
+    hidden: Vec<String>,
+}
+
+impl Secrets {
+    /// A variable whose value is a secret.
+    ///
+    /// # Errors
+    /// Where it can't be had.
+    pub(crate) async fn add(&mut self, cx: &Cx, name: &str, reference: &str) -> Result<(), Failure> {
+        let value = cx.secret(reference).await?;
+        self.variables.push((name.to_owned(), value));
+        Ok(())
+    }
+
+    /// The place of a repository, whose URL may hold a password, which other users would see among the words of a command.
+    pub(crate) fn place(&mut self, name: &str, location: &str) {
+        self.hidden.extend(secret_in(location).map(str::to_owned));
+        self.set(name, location);
+    }
+
+    /// A variable that is no secret.
+    pub(crate) fn set(&mut self, name: &str, value: &str) {
+        self.variables.push((name.to_owned(), zeroize::Zeroizing::new(value.to_owned())));
+    }
+}
+
+impl Secrets {
+    fn env(&self) -> Vec<(&str, &str)> {
+        self.variables.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect()
+    }
+}
+
+/// A program and what it needs.
+pub(crate) struct Tool {
+    /// Its name or path.
+    pub(crate) program: String,
+    /// Arguments that make it tell its version.
+    pub(crate) version: &'static [&'static str],
+    /// Its variables.
+    pub(crate) secrets: Secrets,
+    /// What its complaints mean.
+    pub(crate) hint: fn(&str) -> Option<(FailureClass, &'static str)>,
+}
+
+/// What a tool said as JSON.
+pub(crate) struct Json<T> {
+    /// It.
+    pub(crate) value: T,
+    /// Warnings beside it.
+    pub(crate) notes: Vec<String>,
+    /// What it says of itself.
+    pub(crate) version: Option<String>,
+}
+
+impl Tool {
+    /// Runs it.
+    ///
+    /// # Errors
+    /// As [`Cx::command`].
+    pub(crate) async fn run(&self, cx: &Cx, arguments: &[&str], most: usize) -> Result<Output, Failure> {
+        let argv: Vec<&str> = std::iter::once(self.program.as_str()).chain(arguments.iter().copied()).collect();
+        let env = self.secrets.env();
+        let redact: Vec<&str> = self.secrets.hidden.iter().map(String::as_str).collect();
+        let within = cx.remaining();
+        cx.command(Command { env: &env, redact: &redact, most, within, version: self.version, ..Command::new(&argv) })
+            .await
+    }
+
+    /// Runs it and reads its answer. The exit code alone proves nothing: the answer has to be there and whole.
+    ///
+    /// # Errors
+    /// Where it can't be run, or does not give that answer.
+    pub(crate) async fn json<T: DeserializeOwned>(
+        &self,
+        cx: &Cx,
+        arguments: &[&str],
+        most: usize,
+    ) -> Result<Json<T>, Failure> {
+        let output = self.run(cx, arguments, most).await?;
+        if output.exit != Some(0) {
+            return Err(self.complaint(arguments, &output));
+        }
+        let (value, mut notes) = parse::<T>(&output.stdout).map_err(|why| {
+            let message = format!("{}: its answer to '{}' can't be read: {why}", self.program, arguments.join(" "));
+            Failure::new(FailureClass::Unreadable, format!("{message}; is this version of it known to Probity?"))
+        })?;
+        notes.extend(last_words(&output.stderr).map(|said| format!("{}: {said}", self.program)));
+        Ok(Json { value, notes, version: output.version })
+    }
+
+    /// Runs it and hands out its answer line by line; `line` says whether it understood.
+    ///
+    /// # Errors
+    /// Where it can't be run, does not end well, or says a line that is not understood.
+    pub(crate) async fn lines(
+        &self,
+        cx: &Cx,
+        arguments: &[&str],
+        line: &mut (dyn FnMut(&[u8]) -> bool + Send),
+    ) -> Result<(), Failure> {
+        let argv: Vec<&str> = std::iter::once(self.program.as_str()).chain(arguments.iter().copied()).collect();
+        let env = self.secrets.env();
+        let redact: Vec<&str> = self.secrets.hidden.iter().map(String::as_str).collect();
+        let within = cx.remaining();
+        let command = Command { env: &env, redact: &redact, within, version: self.version, ..Command::new(&argv) };
+        let mut strange = 0_u64;
+        let output = cx
+            .command_lines(command, |bytes: &[u8]| {
+                strange += u64::from(!bytes.trim_ascii().is_empty() && !line(bytes));
+                Ok(())
+            })
+            .await?;
+        if output.exit != Some(0) {
+            return Err(self.complaint(arguments, &output));
+        }
+        if strange > 0 {
+            let message = format!("{}: {strange} lines of its answer to '{}'", self.program, arguments.join(" "));
+            return Err(Failure::new(FailureClass::Unreadable, format!("{message} can't be read")));
+        }
+        Ok(())
+    }
+
+    /// What went wrong, in the tool's words and ours.
+    pub(crate) fn complaint(&self, arguments: &[&str], output: &Output) -> Failure {
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        let said = last_words(&output.stderr).unwrap_or_else(|| "it said nothing".to_owned());
+        let ended = output.exit.map_or_else(|| "was killed".to_owned(), |code| format!("ended with {code}"));
+        let (class, advice) = (self.hint)(&stderr).unwrap_or((FailureClass::Unreadable, "run it by hand to see more"));
+        Failure::new(class, format!("{} {} {ended}: {said}; {advice}", self.program, arguments.join(" ")))
+    }
+}
+
+/// Reads JSON among whatever else was printed: all of it, else the one line that is it.
+fn parse<T: DeserializeOwned>(stdout: &[u8]) -> Result<(T, Vec<String>), String> {
+    let whole = match serde_json::from_slice::<T>(stdout) {
+        Ok(value) => return Ok((value, Vec::new())),
+        Err(e) => e,
+    };
+    let begins = |line: &&[u8]| line.trim_ascii_start().starts_with(b"[") || line.trim_ascii_start().starts_with(b"{");
+    let lines: Vec<&[u8]> = stdout.split(|b| *b == b'\n').collect();
+    let mut found = lines.iter().filter(|l| begins(l)).filter_map(|l| serde_json::from_slice::<T>(l).ok());
+    match (found.next(), found.next()) {
+        (Some(value), None) => Ok((value, vec!["the tool printed other lines into its JSON".to_owned()])),
+        _ => Err(whole.to_string()),
+    }
+}
+
+/// The last line that a tool printed, shortened.
+fn last_words(bytes: &[u8]) -> Option<String> {
+    let text = String::from_utf8_lossy(bytes);
+    let line = text.lines().map(str::trim).rfind(|l| !l.is_empty())?;
+    Some(line.chars().take(MOST_SAID).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::parse;
+
+    #[test]
+    fn warnings_among_json() {
+        assert_eq!(parse::<Vec<i64>>(b"[1,2]\n"), Ok((vec![1, 2], vec![])));
+        let (value, notes) = parse::<Vec<i64>>(b"warning: old cache\n[1,2]\n").unwrap_or_default();
+        assert_eq!((value, notes.len()), (vec![1, 2], 1));
+        assert!(parse::<Vec<i64>>(b"[1]\n[2]\n").is_err(), "two answers are none");
+        assert!(parse::<Vec<i64>>(b"").is_err());
+        assert!(parse::<Vec<i64>>(b"[1,").is_err());
+    }
+}
