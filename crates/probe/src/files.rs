@@ -112,6 +112,17 @@ impl Cx {
         Ok(listing)
     }
 
+    /// An empty folder for the notes that a tool wants to keep, closed to others and gone with what this gives. For what
+    /// has to be undone after a crash see [`Cx::scratch`].
+    ///
+    /// # Errors
+    /// Where none can be made in the system's folder for such things.
+    pub async fn private_folder(&self) -> Result<tempfile::TempDir, FileError> {
+        let make = || tempfile::Builder::new().prefix("probity-").tempdir();
+        let made = tokio::task::spawn_blocking(make).await.unwrap_or_else(|e| Err(std::io::Error::other(e)));
+        made.map_err(|e| of_error(&std::env::temp_dir(), &e))
+    }
+
     /// What the file system says of a path, symbolic links not followed.
     ///
     /// # Errors

@@ -42,7 +42,7 @@ impl Adapter {
             secrets.add(cx, name, reference).await?;
         }
         secrets.place("BORG_REPO", &self.source.repository);
-        secrets.set("BORG_BASE_DIR", "/tmp/probity-borg");
+        secrets.folder(cx, "BORG_BASE_DIR").await?;
         secrets.set("BORG_UNKNOWN_UNENCRYPTED_REPO_ACCESS_IS_OK", "yes");
         secrets.set("BORG_RELOCATED_REPO_ACCESS_IS_OK", "yes");
         secrets.set("TZ", "UTC");

@@ -15,6 +15,8 @@ pub(crate) struct Secrets {
     variables: Vec<(String, zeroize::Zeroizing<String>)>,
     /// What is to be kept out of the record beside what [`Cx::secret`] gave.
     hidden: Vec<String>,
+    /// Variables that name a folder for what the tool wants to write down, which is gone with this.
+    folders: Vec<(String, tempfile::TempDir)>,
 }
 
 impl Secrets {
@@ -34,6 +36,16 @@ impl Secrets {
         self.set(name, location);
     }
 
+    /// A variable that names an empty folder of the tool's own.
+    ///
+    /// # Errors
+    /// Where none can be made.
+    pub(crate) async fn folder(&mut self, cx: &Cx, name: &str) -> Result<(), Failure> {
+        let folder = cx.private_folder().await.map_err(|e| Failure::new(e.class, e.to_string()))?;
+        self.folders.push((name.to_owned(), folder));
+        Ok(())
+    }
+
     /// A variable that is no secret.
     pub(crate) fn set(&mut self, name: &str, value: &str) {
         self.variables.push((name.to_owned(), zeroize::Zeroizing::new(value.to_owned())));
@@ -42,7 +54,8 @@ impl Secrets {
 
 impl Secrets {
     fn env(&self) -> Vec<(&str, &str)> {
-        self.variables.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect()
+        let folders = self.folders.iter().filter_map(|(name, folder)| Some((name.as_str(), folder.path().to_str()?)));
+        self.variables.iter().map(|(name, value)| (name.as_str(), value.as_str())).chain(folders).collect()
     }
 }
 
