@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::facts::{Expected, Place};
+use crate::facts::{Expected, Place, RestoreExpected};
 
 /// Copies of a data set, as an inventory declares them. Exactly one of the sources is set.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -39,6 +39,46 @@ pub struct BackupTarget {
     /// Names of files and folders that the job leaves out, `*` for anything: not missed in that comparison.
     #[serde(default)]
     pub except: Vec<String>,
+    /// The restore drill; without it none is done.
+    #[serde(default)]
+    pub drill: Option<Drill>,
+}
+
+/// A restore drill. It runs only where the command line says `--allow-commands`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Drill {
+    /// Restore the whole copy, not only what is compared: slower, and it alone measures the time of a real restore.
+    pub whole: bool,
+    /// Live files (or tables) that are chosen at random and compared; 20 by default.
+    pub samples: Option<u32>,
+    /// A file that the drill may write among the data, by name: the canary that the next copy must hold.
+    pub canary: Option<String>,
+    /// Longest time that a restore may take (`4h`).
+    pub rto: Option<String>,
+    /// Greatest age of what it gives back (`26h`).
+    pub rpo: Option<String>,
+    /// For databases: how the live one is reached, to count its rows; a connection string without a password, such as
+    /// `host=/run/postgresql dbname=app`.
+    pub live: Option<String>,
+    /// For databases: the user whom the scratch server runs as, where Probity runs as root; `postgres` or `mysql` by
+    /// default.
+    pub user: Option<String>,
+    /// For databases: queries by name, each with the answer that is wanted of the restored database.
+    pub queries: std::collections::BTreeMap<String, DrillQuery>,
+    /// For databases: a query that gives a time (`select max(at) from heartbeat`): the age of what came back.
+    pub canary_query: Option<String>,
+}
+
+/// A query of a drill.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct DrillQuery {
+    /// The statement.
+    pub sql: String,
+    /// The answer, as text; without it any answer but an error or nothing will do.
+    #[serde(default)]
+    pub wanted: Option<String>,
 }
 
 /// A restic repository.
@@ -171,6 +211,8 @@ pub struct BackupSpec {
     pub set: String,
     /// What is expected, in seconds and bytes.
     pub expected: Expected,
+    /// What is expected of a restore.
+    pub restore: RestoreExpected,
 }
 
 impl BackupTarget {
@@ -210,8 +252,18 @@ impl BackupTarget {
                 Some(text) => Some(bytes(text).map_err(|m| ("expect.min_bytes".to_owned(), m))?),
             },
         };
+        let drill = self.drill.as_ref();
+        let span_of = |field: &str, text: Option<&String>| match text {
+            None => Ok(None),
+            Some(text) => seconds(text).map(Some).map_err(|m| (format!("drill.{field}"), m)),
+        };
+        let restore = RestoreExpected {
+            rto: span_of("rto", drill.and_then(|d| d.rto.as_ref()))?,
+            rpo: span_of("rpo", drill.and_then(|d| d.rpo.as_ref()))?,
+            canary: drill.is_some_and(|d| d.canary.is_some() || d.canary_query.is_some()),
+        };
         let set = self.set.clone().unwrap_or_else(|| name.to_owned());
-        Ok(BackupSpec { declared: self.clone(), set, expected })
+        Ok(BackupSpec { declared: self.clone(), set, expected, restore })
     }
 
     /// The same with relative paths joined to a folder, which the inventory's is.
@@ -245,6 +297,7 @@ impl BackupTarget {
             join(&mut files.pattern);
         }
         self.logs.iter_mut().for_each(join);
+        self.drill.iter_mut().filter_map(|d| d.canary.as_mut()).for_each(join);
         self
     }
 
