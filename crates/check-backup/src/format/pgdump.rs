@@ -11,10 +11,7 @@ use flate2::read::ZlibDecoder;
 
 use super::input::{Halt, Input, Meter, Raw, Step, Unpacked};
 use super::pgtoc::{self, Algorithm, Filled, Head};
-use super::{Depth, Folder, Inspection, archive, unpack};
-
-/// The list of large objects in a tar dump, whatever file the entry names.
-const BLOBS: &str = "blobs.toc";
+use super::{Bounds, Depth, Folder, Inspection, archive, unpack};
 
 /// Whether an entry is of large objects, which are files of their own.
 fn blobs(entry: &Filled) -> bool {
@@ -170,30 +167,39 @@ impl Read for Chunks<'_, '_, '_> {
     }
 }
 
-/// Walks through a tar dump: its table of contents names the files that must be in it.
+/// Walks through a tar dump: its table of contents names the files that must be in it, and the lists of large objects,
+/// which stand behind these, name theirs.
 pub(super) fn archive(input: &mut Input<'_>, depth: Depth, seen: &mut Inspection) -> Step<String> {
     let kept = input.meter().bounds().kept;
     let mut wanted: Option<BTreeSet<String>> = None;
+    let (mut objects, mut held) = (BTreeSet::new(), 0_usize);
     let how = archive::entries(input, depth, seen, &mut |path, size, input, seen| {
-        if path != b"toc.dat" {
-            wanted.iter_mut().for_each(|wanted| {
-                wanted.remove(&*String::from_utf8_lossy(path));
-            });
+        let name = String::from_utf8_lossy(path).into_owned();
+        let whole = |input: &mut Input<'_>| match usize::try_from(size) {
+            Ok(size) if size <= kept => input.bytes(size),
+            _ => Err(Halt::not_proven(format!("bound reached: {name} is too large"))),
+        };
+        if name == "toc.dat" {
+            wanted = Some(toc(&whole(input)?, input.meter().bounds(), seen)?);
             return Ok(());
         }
-        let size = usize::try_from(size).ok().filter(|size| *size <= kept);
-        let size = size.ok_or_else(|| Halt::not_proven("bound reached: the table of contents is too large"))?;
-        let toc = input.bytes(size)?;
-        let meter = Meter::new(input.meter().bounds());
-        let mut inner = Input::new(Box::new(Raw { inner: toc.as_slice(), meter: Rc::clone(&meter) }), meter, None);
-        let head = pgtoc::head(&mut inner, seen)?;
-        if head.format != 3 {
-            return Err(Halt::damaged(format!("toc.dat says to be of archive format {}, not tar", head.format)));
-        }
-        let filled = pgtoc::contents(&mut inner, &head, seen)?;
-        wanted = Some(filled.into_iter().map(|entry| if blobs(&entry) { BLOBS.into() } else { entry.file }).collect());
-        if !inner.at_end()? {
-            return Err(Halt::damaged("bytes follow the table of contents"));
+        wanted.iter_mut().for_each(|wanted| {
+            wanted.remove(&name);
+        });
+        if name.starts_with("blobs") && name.ends_with(".toc") {
+            let list = String::from_utf8_lossy(&whole(input)?).into_owned();
+            for object in list.lines() {
+                let object = object_of(object, &name)?;
+                if !objects.contains(object) {
+                    return Err(Halt::damaged(format!("{object} is missing")));
+                }
+            }
+        } else if name.starts_with("blob_") {
+            held += name.len() + size_of::<String>();
+            if held > kept {
+                return Err(Halt::not_proven("bound reached: too many large objects"));
+            }
+            objects.insert(name);
         }
         Ok(())
     })?;
@@ -202,6 +208,29 @@ pub(super) fn archive(input: &mut Input<'_>, depth: Depth, seen: &mut Inspection
         Some((count, Some(first))) => Err(Halt::damaged(format!("{count} files are missing, the first is {first}"))),
         Some((_, None)) => Ok(format!("every file of the table of contents is there, and {how}")),
     }
+}
+
+/// The files that the table of contents of a tar dump names.
+fn toc(bytes: &[u8], bounds: Bounds, seen: &mut Inspection) -> Step<BTreeSet<String>> {
+    let meter = Meter::new(bounds);
+    let mut input = Input::new(Box::new(Raw { inner: bytes, meter: Rc::clone(&meter) }), meter, None);
+    let head = pgtoc::head(&mut input, seen)?;
+    if head.format != 3 {
+        return Err(Halt::damaged(format!("toc.dat says to be of archive format {}, not tar", head.format)));
+    }
+    let filled = pgtoc::contents(&mut input, &head, seen)?;
+    if !input.at_end()? {
+        return Err(Halt::damaged("bytes follow the table of contents"));
+    }
+    let file = |entry: Filled| if blobs(&entry) { head.list_of_objects(entry.id) } else { entry.file };
+    Ok(filled.into_iter().map(file).collect())
+}
+
+/// The file of a large object, from its line `number file` in a list.
+fn object_of<'l>(line: &'l str, list: &str) -> Step<&'l str> {
+    let file = line.split_once(' ').filter(|(number, _)| number.parse::<u64>().is_ok()).map(|(_, file)| file);
+    file.filter(|file| !file.is_empty() && !file.contains('/'))
+        .ok_or_else(|| Halt::damaged(format!("{list} is no list of large objects")))
 }
 
 /// Looks through a directory dump.
@@ -304,7 +333,6 @@ fn large_objects(
     meter: &Rc<Meter>,
     seen: &mut Inspection,
 ) -> Step<()> {
-    let damaged = || Halt::damaged(format!("{} is no list of large objects", entry.file));
     let list = open(folder, &entry.file)?.ok_or_else(|| Halt::damaged(format!("{} is missing", entry.file)))?;
     let kept = meter.bounds().kept;
     let mut text = String::new();
@@ -317,10 +345,7 @@ fn large_objects(
         return Err(Halt::truncated(format!("{} ends in the middle of a line", entry.file)));
     }
     for line in text.lines() {
-        let (number, name) = line.split_once(' ').ok_or_else(damaged)?;
-        if number.parse::<u64>().is_err() || name.is_empty() || name.contains('/') {
-            return Err(damaged());
-        }
+        let name = object_of(line, &entry.file)?;
         if head.algorithm == Algorithm::None {
             // Contents of a large object have no end of their own.
             let bytes = open(folder, name)?.ok_or_else(|| Halt::damaged(format!("{name} is missing")))?;

@@ -63,6 +63,12 @@ impl Head {
         Ok(Some(String::from_utf8_lossy(&kept).into_owned()))
     }
 
+    /// The list of large objects in a tar dump, whatever file the entry names.
+    pub(super) fn list_of_objects(&self, id: i64) -> String {
+        // Since version 17 there are several groups of them.
+        if self.version >= (1, 16) { format!("blobs_{id}.toc") } else { "blobs.toc".to_owned() }
+    }
+
     fn strings(&self, input: &mut Input<'_>, count: usize) -> Step<()> {
         for _ in 0..count {
             self.string(input)?;

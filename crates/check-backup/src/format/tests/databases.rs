@@ -18,6 +18,54 @@ fn custom_dumps() {
     assert_eq!((seen.counts.objects, seen.counts.filled), (Some(0), Some(0)));
 }
 
+/// PostgreSQL 16 changed the head of archives, 17 the entries and the lists of large objects.
+#[test]
+fn dumps_of_later_versions() {
+    for (name, format, objects, server) in [
+        ("shop-16-none.dump", Format::PgDumpCustom, 8, "PostgreSQL 16.14"),
+        ("shop-18-gzip.dump", Format::PgDumpCustom, 7, "PostgreSQL 18.4"),
+        ("shop-18.tar", Format::PgDumpTar, 7, "PostgreSQL 18.4"),
+    ] {
+        let seen = whole(name, format);
+        assert_eq!((seen.counts.objects, seen.counts.filled), (Some(objects), Some(3)), "{name}");
+        assert_eq!((seen.origin.server.as_deref(), seen.origin.databases), (Some(server), vec!["shop".to_owned()]));
+        assert_eq!(head(&fixture(name)).ended, Ended::Complete, "{name}");
+    }
+    let mut seen = Inspection::new(Format::PgBasebackup);
+    let manifest = crate::format::manifest::read(&unpacked("backup_manifest.v2.zst"), &mut seen).unwrap();
+    assert_eq!(manifest.system.as_deref(), Some("7711743795905121026"));
+}
+
+#[test]
+fn a_tar_dump_without_one_of_its_files_is_damaged() {
+    for (name, list) in [("shop-pg.tar", "blobs.toc"), ("shop-18.tar", "blobs_2572.toc")] {
+        let bytes = fixture(name);
+        let names: Vec<String> = tar::Archive::new(bytes.as_slice())
+            .entries()
+            .unwrap()
+            .map(|entry| entry.unwrap().path().unwrap().to_string_lossy().into_owned())
+            .filter(|name| name != "restore.sql")
+            .collect();
+        assert!(names.contains(&list.to_owned()), "{names:?}");
+        for missing in names {
+            let mut less = tar::Builder::new(Vec::new());
+            for entry in tar::Archive::new(bytes.as_slice()).entries().unwrap() {
+                let entry = entry.unwrap();
+                if entry.path().unwrap().to_str() != Some(&missing) {
+                    less.append(&entry.header().clone(), entry).unwrap();
+                }
+            }
+            let seen =
+                inspect(Some(Format::Tar), Cursor::new(less.into_inner().unwrap()), Depth::Head, Bounds::default());
+            assert!(
+                seen.ended == Ended::Damaged || seen.format == Format::Tar,
+                "{name} without {missing}: {}",
+                seen.why
+            );
+        }
+    }
+}
+
 /// `pg_restore -l` is content with a cut dump: its table of contents stands at the front.
 #[test]
 fn a_cut_custom_dump_is_truncated_though_its_table_of_contents_is_whole() {

@@ -9,6 +9,8 @@ fn payloads() -> Vec<(&'static str, usize)> {
         ("shop-piped.dump", 0),
         ("shop-z0.dump", 0),
         ("empty.dump", 0),
+        ("shop-18-gzip.dump", 0),
+        ("shop-18.tar", 0),
         ("shop-pg.tar", 0),
         ("shop.sql", 0),
         ("all.sql", 0),
