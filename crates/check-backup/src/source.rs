@@ -6,6 +6,8 @@ mod restic;
 mod tool;
 mod wal;
 
+use std::path::Path;
+
 use model::{Asked, Failure, FailureClass};
 use probe::{BoxFuture, Cx};
 
@@ -64,6 +66,22 @@ pub(crate) trait Adapter: Send + Sync {
         _each: &'a mut (dyn FnMut(Entry<'_>) + Send),
     ) -> BoxFuture<'a, Result<(), Failure>> {
         let message = "this sort of source does not list the files in a copy, so that nothing can be compared";
+        Box::pin(std::future::ready(Err(Failure::new(FailureClass::Missing, message))))
+    }
+
+    /// Restores a copy below a folder: all of it, or these paths alone.
+    ///
+    /// # Errors
+    /// [`FailureClass::Unreadable`] where the tool did not restore it; anything else where it could not be tried.
+    fn restore<'a>(
+        &'a self,
+        _spec: &'a BackupSpec,
+        _snapshot: &'a Snapshot,
+        _paths: Option<&'a [String]>,
+        _into: &'a Path,
+        _cx: &'a Cx,
+    ) -> BoxFuture<'a, Result<(), Failure>> {
+        let message = "there is no drill for this sort of source";
         Box::pin(std::future::ready(Err(Failure::new(FailureClass::Missing, message))))
     }
 }

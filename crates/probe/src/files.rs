@@ -5,6 +5,7 @@ use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 
 use model::{Digest, FailureClass, FileRecord};
+use sha2::{Digest as _, Sha256};
 use thiserror::Error;
 use tokio::io::AsyncReadExt as _;
 
@@ -110,6 +111,50 @@ impl Cx {
         }
         listing.names.sort();
         Ok(listing)
+    }
+
+    /// SHA-256 of a file of any length, read in pieces; recorded.
+    ///
+    /// # Errors
+    /// Where it is missing, forbidden, or no regular file.
+    pub async fn digest_file(&self, path: impl AsRef<Path>) -> Result<Digest, FileError> {
+        let path = path.as_ref();
+        let fail = |e: &std::io::Error| of_error(path, e);
+        let metadata = tokio::fs::metadata(path).await.map_err(|e| fail(&e))?;
+        if !metadata.is_file() {
+            return Err(error(path, FailureClass::Unreadable, "not a regular file"));
+        }
+        let owned = path.to_owned();
+        let read = tokio::task::spawn_blocking(move || {
+            let mut file = std::fs::File::open(owned)?;
+            let mut hasher = Sha256::new();
+            let bytes = std::io::copy(&mut file, &mut hasher)?;
+            Ok((bytes, Digest::from_bytes(hasher.finalize().into())))
+        });
+        let (bytes, digest) = read.await.unwrap_or_else(|e| Err(std::io::Error::other(e))).map_err(|e| fail(&e))?;
+        self.recorder.file(FileRecord { path: path.display().to_string(), bytes, digest: Some(digest) });
+        Ok(digest)
+    }
+
+    /// Writes a small file that a drill leaves among the data it is named for: beside it first, then in its place at once.
+    ///
+    /// # Errors
+    /// Where this is no drill, or the file can't be written.
+    pub async fn plant_file(&self, path: impl AsRef<Path>, bytes: &[u8]) -> Result<(), FileError> {
+        let path = path.as_ref();
+        if self.mark().is_none() {
+            return Err(error(path, FailureClass::Panic, "only a drill may write; this is a defect of Probity"));
+        }
+        let (owned, bytes) = (path.to_owned(), bytes.to_vec());
+        let write = tokio::task::spawn_blocking(move || {
+            let folder = owned.parent().unwrap_or(Path::new("/"));
+            let mut file = tempfile::Builder::new().prefix(".probity-").tempfile_in(folder)?;
+            std::io::Write::write_all(&mut file, &bytes)?;
+            file.as_file().sync_all()?;
+            file.persist(&owned).map_err(|e| e.error)?;
+            Ok(())
+        });
+        write.await.unwrap_or_else(|e| Err(std::io::Error::other(e))).map_err(|e| of_error(path, &e))
     }
 
     /// An empty folder for the notes that a tool wants to keep, closed to others and gone with what this gives. For what

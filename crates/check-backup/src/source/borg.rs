@@ -3,6 +3,8 @@
 //! Read with `--bypass-lock` and with a base folder of its own, so that neither the repository nor the user's cache is
 //! written to. Borg prints times without a zone, in that of its environment: it is given UTC.
 
+use std::path::Path;
+
 use jiff::Timestamp;
 use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
@@ -204,6 +206,32 @@ impl super::Adapter for Adapter {
                 return Err(Failure::new(FailureClass::Unreadable, message));
             }
             Ok(())
+        })
+    }
+
+    fn restore<'a>(
+        &'a self,
+        _: &'a BackupSpec,
+        snapshot: &'a Snapshot,
+        paths: Option<&'a [String]>,
+        into: &'a Path,
+        cx: &'a Cx,
+    ) -> BoxFuture<'a, Result<(), Failure>> {
+        Box::pin(async move {
+            let tool = self.tool(cx).await?;
+            let archive = format!("::{}", snapshot.name);
+            // `pp:` is a path as it stands, whatever characters are in it.
+            let patterns: Vec<String> =
+                paths.into_iter().flatten().map(|path| format!("pp:{}", path.trim_start_matches('/'))).collect();
+            let mut arguments = vec!["--bypass-lock", "extract", &archive];
+            arguments.extend(patterns.iter().map(String::as_str));
+            let output = tool.run_in(cx, &arguments, 64 << 20, Some(into)).await?;
+            match output.exit {
+                Some(0) => Ok(()),
+                // A path that is not in the archive is a warning; what came back is compared one by one.
+                Some(1) if String::from_utf8_lossy(&output.stderr).contains("never matched") => Ok(()),
+                _ => Err(tool.complaint(&["extract"], &output)),
+            }
         })
     }
 }

@@ -2,6 +2,8 @@
 //!
 //! Read without a lock and without a cache, so that nothing is written, not even beside the repository.
 
+use std::path::Path;
+
 use jiff::Timestamp;
 use model::{Asked, Failure, FailureClass};
 use probe::{BoxFuture, Cx, Plan};
@@ -160,6 +162,44 @@ impl super::Adapter for Adapter {
             tool.lines(cx, &words(&["ls", snapshot]), &mut line).await
         })
     }
+
+    fn restore<'a>(
+        &'a self,
+        _: &'a BackupSpec,
+        snapshot: &'a Snapshot,
+        paths: Option<&'a [String]>,
+        into: &'a Path,
+        cx: &'a Cx,
+    ) -> BoxFuture<'a, Result<(), Failure>> {
+        Box::pin(async move {
+            let tool = self.tool(cx).await?;
+            let into = into.display().to_string();
+            let patterns: Vec<String> = paths.into_iter().flatten().flat_map(|p| includes(snapshot, p)).collect();
+            let mut arguments = words(&["restore", &snapshot.name, "--target", &into]);
+            for pattern in &patterns {
+                arguments.extend(["--include", pattern]);
+            }
+            let output = tool.run(cx, &arguments, 64 << 20).await?;
+            if output.exit == Some(0) { Ok(()) } else { Err(tool.complaint(&["restore"], &output)) }
+        })
+    }
+}
+
+/// The patterns that a path is restored by: as it stands, and, for what was named by a relative path, without the folders
+/// before it. One that fits nothing does no harm.
+fn includes(snapshot: &Snapshot, path: &str) -> Vec<String> {
+    let escape = |path: &str| {
+        path.chars().fold(String::new(), |mut text, c| {
+            if matches!(c, '*' | '?' | '[' | ']' | '\\') {
+                text.push('\\');
+            }
+            text.push(c);
+            text
+        })
+    };
+    let top = snapshot.paths.iter().find(|top| crate::derive::holds(top, path));
+    let cut = top.and_then(|top| path.get(top.rfind('/')?..)).filter(|cut| *cut != path);
+    std::iter::once(path).chain(cut).map(escape).collect()
 }
 
 /// Arguments with those that keep restic from writing anything.

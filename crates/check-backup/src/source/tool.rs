@@ -1,5 +1,7 @@
 //! A backup tool's command line: secrets by environment, JSON out, and errors that say what to do.
 
+use std::path::Path;
+
 use model::{Failure, FailureClass};
 use probe::{Command, Cx, Output};
 use serde::de::DeserializeOwned;
@@ -87,12 +89,26 @@ impl Tool {
     /// # Errors
     /// As [`Cx::command`].
     pub(crate) async fn run(&self, cx: &Cx, arguments: &[&str], most: usize) -> Result<Output, Failure> {
+        self.run_in(cx, arguments, most, None).await
+    }
+
+    /// Runs it in a folder.
+    ///
+    /// # Errors
+    /// As [`Cx::command`].
+    pub(crate) async fn run_in(
+        &self,
+        cx: &Cx,
+        arguments: &[&str],
+        most: usize,
+        cwd: Option<&Path>,
+    ) -> Result<Output, Failure> {
         let argv: Vec<&str> = std::iter::once(self.program.as_str()).chain(arguments.iter().copied()).collect();
         let env = self.secrets.env();
         let redact: Vec<&str> = self.secrets.hidden.iter().map(String::as_str).collect();
         let within = cx.remaining();
-        cx.command(Command { env: &env, redact: &redact, most, within, version: self.version, ..Command::new(&argv) })
-            .await
+        let version = self.version;
+        cx.command(Command { env: &env, cwd, redact: &redact, most, within, version, ..Command::new(&argv) }).await
     }
 
     /// Runs it and reads its answer. The exit code alone proves nothing: the answer has to be there and whole.

@@ -1,0 +1,243 @@
+//! The drill for copies of files: restore into a scratch folder, compare checksums, look for the canary.
+
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+use jiff::Timestamp;
+use model::{Asked, Failure, FailureClass};
+use probe::Cx;
+
+use super::{canary, choose};
+use crate::facts::{Canary, Outcome, RestoreFacts, Restored, Sample, Samples, Snapshot};
+use crate::measure;
+use crate::source::{Adapter, Repository};
+use crate::target::{BackupSpec, Drill};
+
+/// Files compared where the inventory names no number.
+const SAMPLES: u32 = 20;
+/// Files of a copy that are counted in the scratch folder.
+const MOST_FILES: u64 = 10_000_000;
+
+/// Does it.
+///
+/// # Errors
+/// Where nothing could be tried: the repository can't be listed, or there is no room.
+pub(super) async fn drill(
+    spec: &BackupSpec,
+    drill: &Drill,
+    adapter: &dyn Adapter,
+    cx: &Cx,
+) -> Result<RestoreFacts, Failure> {
+    let began = Instant::now();
+    let mut repository = adapter.list(spec, cx).await?;
+    let Some(newest) = newest(&repository) else { return Ok(nothing(spec, adapter, repository)) };
+    measure::measure_one(spec, adapter, &mut repository, newest, cx).await;
+    let Some(snapshot) = repository.snapshots.get(newest).cloned() else {
+        return Ok(nothing(spec, adapter, repository));
+    };
+    let begun = snapshot.recovery_point.as_deref().and_then(|t| t.parse::<Timestamp>().ok());
+    let count = usize::try_from(drill.samples.unwrap_or(SAMPLES)).unwrap_or(usize::MAX);
+    let chosen = match begun {
+        Some(begun) => choose::files(cx, &snapshot.paths, begun, &spec.declared.except, count).await,
+        None => choose::Chosen { why: Some("the copy carries no time".into()), ..choose::Chosen::default() },
+    };
+    let scratch = cx.scratch("restore").await?;
+    if drill.whole {
+        room(&snapshot, &scratch, cx)?;
+    }
+    let mut wanted = chosen.paths.clone();
+    wanted.extend(drill.canary.clone());
+    if wanted.is_empty() && !drill.whole {
+        let why = chosen.why.unwrap_or_else(|| "no live file is as old as the copy".to_owned());
+        let message = format!("{}: nothing can be compared: {why}; restore the whole copy (whole: true)", spec.set);
+        return Err(Failure::new(FailureClass::Missing, message));
+    }
+    let paths = (!drill.whole).then_some(wanted.as_slice());
+    let tool_began = Instant::now();
+    let outcome = adapter.restore(spec, &snapshot, paths, &scratch, cx).await;
+    let tool_millis = millis(tool_began);
+    let (files, bytes) = contents(&scratch, cx).await;
+    let restored = restored(outcome, files, bytes, tool_millis, millis(began))?;
+
+    let place = |path: &str| restored_at(&scratch, &snapshot, path);
+    let mut samples = Vec::new();
+    for path in &chosen.paths {
+        samples.push(compare(cx, path, place(path).as_deref()).await);
+    }
+    let canary = match &drill.canary {
+        None => no_canary(),
+        Some(path) => {
+            let mut canary = canary::look(cx, path, place(path).as_deref()).await;
+            match canary::plant(cx, path).await {
+                Ok(digest) => canary.next = Some(digest),
+                Err(why) => repository.notes.push(format!("the canary was not planted: {why}")),
+            }
+            canary
+        }
+    };
+    let compared = samples.iter().any(|s| s.outcome != Outcome::NotProven);
+    let why = chosen.why.or_else(|| (chosen.of == 0).then(|| "no live file is as old as the copy".to_owned()));
+    Ok(RestoreFacts {
+        source: adapter.kind(),
+        tool: repository.tool,
+        location: spec.declared.location(),
+        set: spec.set.clone(),
+        identity: repository.identity,
+        expected: spec.restore.clone(),
+        snapshot: Some(snapshot.name),
+        recovery_point: snapshot.recovery_point,
+        whole: drill.whole,
+        restored,
+        canary,
+        samples: Samples {
+            asked: if why.is_none() { Asked::All } else { Asked::Only(Vec::new()) },
+            outcome: if compared { Outcome::Present } else { Outcome::NotProven },
+            why: if compared { None } else { why.or_else(|| Some("nothing was compared".to_owned())) },
+            of: i64::try_from(chosen.of).unwrap_or(i64::MAX),
+            samples,
+        },
+        queries: Vec::new(),
+    })
+}
+
+fn millis(since: Instant) -> i64 {
+    i64::try_from(since.elapsed().as_millis()).unwrap_or(i64::MAX)
+}
+
+/// The copy with the newest recovery point.
+fn newest(repository: &Repository) -> Option<usize> {
+    let dated = repository.snapshots.iter().enumerate().filter(|(_, s)| s.outcome == Outcome::Present);
+    let at = |s: &Snapshot| s.recovery_point.as_deref().and_then(|t| t.parse::<Timestamp>().ok());
+    dated.max_by_key(|(_, s)| at(s)).map(|(index, _)| index)
+}
+
+fn no_canary() -> Canary {
+    let why = Some("the inventory names no file for one (drill: { canary: … })".to_owned());
+    Canary { outcome: Outcome::NotProven, why, place: None, planted: None, next: None }
+}
+
+/// A repository that holds no copy: nothing can be restored from it, which is what a drill is there to find out.
+fn nothing(spec: &BackupSpec, adapter: &dyn Adapter, repository: Repository) -> RestoreFacts {
+    RestoreFacts {
+        source: adapter.kind(),
+        tool: repository.tool,
+        location: spec.declared.location(),
+        set: spec.set.clone(),
+        identity: repository.identity,
+        expected: spec.restore.clone(),
+        snapshot: None,
+        recovery_point: None,
+        whole: false,
+        restored: Restored {
+            outcome: Outcome::Absent,
+            why: Some("the repository holds no copy".to_owned()),
+            files: 0,
+            bytes: 0,
+            tool_millis: 0,
+            millis: 0,
+        },
+        canary: no_canary(),
+        samples: Samples {
+            asked: Asked::All,
+            outcome: Outcome::NotProven,
+            why: Some("nothing was restored".to_owned()),
+            of: 0,
+            samples: Vec::new(),
+        },
+        queries: Vec::new(),
+    }
+}
+
+/// Whether the scratch place has room for the copy.
+fn room(snapshot: &Snapshot, scratch: &Path, cx: &Cx) -> Result<(), Failure> {
+    let Some(bytes) = snapshot.bytes.and_then(|b| u64::try_from(b).ok()) else {
+        let message =
+            format!("the size of {} is not known, so that nothing shows that there is room for it", snapshot.name);
+        return Err(Failure::new(FailureClass::Missing, message));
+    };
+    let free = cx.free_bytes(scratch)?.min(cx.scratch_bytes());
+    // A tenth more: file systems need room for names and tables.
+    if bytes.saturating_add(bytes / 10) > free {
+        let message = format!(
+            "{} restores to {bytes} bytes, and {free} may be used in {}; give a larger --scratch, or drill samples alone",
+            snapshot.name,
+            scratch.display()
+        );
+        return Err(Failure::new(FailureClass::Interrupted, message));
+    }
+    Ok(())
+}
+
+/// What the tool's restore came to. A full disk says nothing of the copy: the drill is then inconclusive.
+fn restored(
+    outcome: Result<(), Failure>,
+    files: i64,
+    bytes: i64,
+    tool_millis: i64,
+    millis: i64,
+) -> Result<Restored, Failure> {
+    let (outcome, why) = match outcome {
+        Ok(()) if files > 0 => (Outcome::Present, None),
+        Ok(()) => (Outcome::Absent, Some("the tool gave no file back".to_owned())),
+        Err(failure) => match failure.class {
+            FailureClass::Unreadable if !failure.message.to_lowercase().contains("no space left") => {
+                (Outcome::Absent, Some(failure.message))
+            }
+            _ => return Err(failure),
+        },
+    };
+    Ok(Restored { outcome, why, files, bytes, tool_millis, millis })
+}
+
+/// Where a file of this machine lies in the scratch folder. restic puts what was named by a relative path without the
+/// folders before it.
+fn restored_at(scratch: &Path, snapshot: &Snapshot, path: &str) -> Option<PathBuf> {
+    let there = |path: &str| {
+        let place = scratch.join(path.trim_start_matches('/'));
+        std::fs::symlink_metadata(&place).is_ok_and(|m| m.is_file()).then_some(place)
+    };
+    there(path).or_else(|| {
+        let top = snapshot.paths.iter().find(|top| crate::derive::holds(top, path))?;
+        there(path.get(top.rfind('/')?..)?)
+    })
+}
+
+/// Compares a live file with what came back.
+async fn compare(cx: &Cx, live: &str, restored: Option<&Path>) -> Sample {
+    let sample = |outcome, why: Option<String>| Sample { name: live.to_owned(), outcome, why, by: "sha256".to_owned() };
+    let Some(restored) = restored else {
+        return sample(Outcome::Absent, Some("it did not come back".to_owned()));
+    };
+    let before = cx.metadata(live).await;
+    let (mine, theirs) = (cx.digest_file(live).await, cx.digest_file(restored).await);
+    let after = cx.metadata(live).await;
+    match (mine, theirs) {
+        (Ok(mine), Ok(theirs)) if mine == theirs => sample(Outcome::Present, None),
+        (Ok(_), Ok(_)) if before.is_ok() && before == after => sample(
+            Outcome::Absent,
+            Some("what came back is not what is in use, which has not changed since".to_owned()),
+        ),
+        (Ok(_), Ok(_)) => sample(Outcome::NotProven, Some("it changed while it was compared".to_owned())),
+        (Err(e), _) | (_, Err(e)) => sample(Outcome::NotProven, Some(e.to_string())),
+    }
+}
+
+/// Files in the scratch folder, and their bytes.
+async fn contents(scratch: &Path, cx: &Cx) -> (i64, i64) {
+    let (mut files, mut bytes) = (0_u64, 0_u64);
+    let mut waiting = vec![scratch.to_owned()];
+    while let Some(folder) = waiting.pop() {
+        let Ok(listing) = cx.list_dir(&folder, 1_000_000).await else { continue };
+        for name in listing.names {
+            let path = folder.join(name);
+            let Ok(found) = cx.metadata(&path).await else { continue };
+            if found.is_dir {
+                waiting.push(path);
+            } else if found.is_file && files < MOST_FILES {
+                files += 1;
+                bytes = bytes.saturating_add(found.size);
+            }
+        }
+    }
+    (i64::try_from(files).unwrap_or(i64::MAX), i64::try_from(bytes).unwrap_or(i64::MAX))
+}
