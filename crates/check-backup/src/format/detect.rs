@@ -74,6 +74,19 @@ pub enum Packing {
     Lz4,
 }
 
+impl Packing {
+    /// The name of the format.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Gzip => "gzip",
+            Self::Zstd => "zstd",
+            Self::Xz => "xz",
+            Self::Bzip2 => "bzip2",
+            Self::Lz4 => "lz4",
+        }
+    }
+}
+
 /// Encryption that shows itself in the payload.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Seal {
@@ -91,6 +104,21 @@ pub enum Seal {
     ZipAes,
     /// `ansible-vault`.
     AnsibleVault,
+}
+
+impl Seal {
+    /// The name of the format.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Age => "age",
+            Self::OpenPgp => "OpenPGP",
+            Self::OpenPgpSymmetric => "OpenPGP, passphrase",
+            Self::OpensslEnc => "openssl enc",
+            Self::ZipCrypto => "zip, traditional",
+            Self::ZipAes => "zip, AES",
+            Self::AnsibleVault => "ansible-vault",
+        }
+    }
 }
 
 /// What the first bytes say.

@@ -116,6 +116,17 @@ fn bounds_are_kept() {
     }
 }
 
+#[test]
+fn windows_beyond_the_memory_bound_are_not_damage() {
+    // RFC 8878, section 3.1.1: magic, no flags, a window of 256 MiB, and an empty last block.
+    let zstd = [0x28, 0xb5, 0x2f, 0xfd, 0x00, 0x90, 0x01, 0x00, 0x00];
+    for bytes in [zstd.to_vec(), fixture("large-window.xz")] {
+        let seen = full(&bytes);
+        assert_eq!(seen.ended, Ended::NotProven, "{}", seen.why);
+        assert!(seen.why.contains("can't be unpacked"), "{}", seen.why);
+    }
+}
+
 /// Says nothing of damage when it is the disk that fails.
 #[test]
 fn a_failing_reader_is_not_damage() {
@@ -149,6 +160,25 @@ proptest! {
     fn noise_is_survived(bytes in proptest::collection::vec(any::<u8>(), 0..3000)) {
         prop_assert_ne!(full(&bytes).ended, Ended::Complete);
         prop_assert_ne!(head(&bytes).ended, Ended::Complete);
+    }
+
+    #[test]
+    fn noise_in_folders_is_survived(
+        mark in 0..5_usize,
+        bytes in proptest::collection::vec(any::<u8>(), 0..600),
+        text in "[ -~\n]{0,300}",
+    ) {
+        let mut folder = Memory::default();
+        folder.add("toc.dat", [b"PGDMP\x01\x10\x00\x04\x08\x03".as_slice(), &bytes].concat());
+        let marks = ["toc.dat", "backup_manifest", "base.tar", "backup_label", "xtrabackup_checkpoints"];
+        if mark > 0 {
+            folder.0.clear();
+            for name in ["xtrabackup_info", "ibdata1", "ib_logfile0", "PG_VERSION", "global/pg_control", marks[mark]] {
+                folder.add(name, if name.starts_with("xtra") { text.clone().into_bytes() } else { bytes.clone() });
+            }
+        }
+        let (head, full) = folder.ended();
+        prop_assert!(head != Ended::Complete && full != Ended::Complete, "{}", marks[mark]);
     }
 
     #[test]
