@@ -109,3 +109,38 @@ impl Resolved {
         Ok(resolved)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test may panic")]
+    use super::*;
+
+    #[test]
+    fn a_digest_that_looks_like_a_number_is_read_back_as_it_was() {
+        let piece = |digits: &str| PriorPiece {
+            digest: digits.repeat(64).get(..64).unwrap_or_default().parse().unwrap(),
+            kind: "true".into(),
+            target: "1e9".into(),
+            collected: Timestamp::UNIX_EPOCH,
+            origin: format!("{}e1", "1".repeat(62)).parse().unwrap(),
+        };
+        let resolved = Resolved {
+            format: Resolved::FORMAT.into(),
+            service: "null".into(),
+            written: None,
+            policies: vec![],
+            fail_on: Severity::High,
+            probes: BTreeMap::new(),
+            targets: vec![],
+            undeclared: vec![],
+            not_looked_at: vec![],
+            prior: vec![piece("1"), piece("0"), piece("12e3")],
+            notices: vec![],
+        };
+        let bytes = resolved.to_yaml().unwrap();
+        assert_eq!(Resolved::from_yaml(&bytes).unwrap(), resolved);
+        // Packs of runs that took nothing have no such key, as those of before.
+        let bytes = Resolved { prior: vec![], ..resolved }.to_yaml().unwrap();
+        assert!(!String::from_utf8(bytes).unwrap().contains("prior"));
+    }
+}
