@@ -52,8 +52,8 @@ pub enum Ended {
 /// How much is read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Depth {
-    /// What is cheap: headers, tables of contents, trailers. Contents are jumped over. Of a compressed payload no more
-    /// than its first megabyte is unpacked, so that its end is seen only where it is shorter.
+    /// What is cheap: headers, tables of contents, trailers. Contents are jumped over. Of a compressed payload, and of a
+    /// stream, no more than the first megabyte is looked at, so that its end is seen only where it is shorter.
     Head,
     /// Every byte: everything is unpacked, every checksum compared.
     Full,
@@ -264,7 +264,8 @@ pub fn inspect<R: Read + Seek>(kind: Option<Format>, mut reader: R, depth: Depth
 /// directory stands at the end (zip) need [`inspect`].
 pub fn inspect_stream<R: Read>(kind: Option<Format>, reader: R, depth: Depth, bounds: Bounds) -> Inspection {
     let meter = Meter::new(bounds);
-    let raw = Raw { inner: reader, meter: Rc::clone(&meter) };
+    let shown = unpack::Glimpse { inner: reader, left: unpack::glimpse(depth), what: "a stream" };
+    let raw = Raw { inner: shown, meter: Rc::clone(&meter) };
     walk(kind, Input::new(Box::new(raw), meter, None), depth)
 }
 

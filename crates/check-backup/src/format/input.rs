@@ -143,6 +143,7 @@ impl<R: Read> Read for Raw<R> {
         let bytes = loop {
             match self.inner.read(buffer) {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) if error.get_ref().is_some_and(|inner| inner.is::<Halt>()) => return Err(error),
                 Err(error) => return Err(Halt::not_proven(format!("reading failed: {error}")).into()),
                 Ok(bytes) => break bytes,
             }

@@ -71,11 +71,10 @@ pub(super) fn through<T>(
         }
         Packing::Lz4 => return Err(Halt::not_proven("is compressed by LZ4, which is not unpacked here")),
     };
-    let left = match depth {
-        Depth::Head => GLIMPSE,
-        Depth::Full => u64::MAX,
+    let unpacked = Unpacked {
+        inner: Glimpse { inner: decoder, left: glimpse(depth), what: "compressed" },
+        meter: Rc::clone(&meter),
     };
-    let unpacked = Unpacked { inner: Glimpse { inner: decoder, left }, meter: Rc::clone(&meter) };
     let mut inner = Input::new(Box::new(unpacked), meter, None);
     let result = read(&mut inner, seen)?;
     inner.drain()?;
@@ -107,16 +106,26 @@ fn check(packing: Packing, first: &[u8]) -> Option<&'static str> {
     }
 }
 
+/// How much of a stream that can't be jumped in is shown at this depth.
+pub(super) fn glimpse(depth: Depth) -> u64 {
+    match depth {
+        Depth::Head => GLIMPSE,
+        Depth::Full => u64::MAX,
+    }
+}
+
 /// Shows no more than the beginning; what asks for more is told why it gets none.
-struct Glimpse<R> {
-    inner: R,
-    left: u64,
+pub(super) struct Glimpse<R> {
+    pub(super) inner: R,
+    pub(super) left: u64,
+    pub(super) what: &'static str,
 }
 
 impl<R: Read> Read for Glimpse<R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         if self.left == 0 {
-            return Err(Halt::not_proven("is compressed: its end shows only when all of it is read").into());
+            let why = format!("is {}: its end shows only when all of it is read", self.what);
+            return Err(Halt::not_proven(why).into());
         }
         let bytes = self.inner.read(buffer)?;
         self.left = self.left.saturating_sub(bytes as u64);

@@ -49,6 +49,22 @@ fn the_head_of_something_long_and_compressed_proves_no_end() {
 }
 
 #[test]
+fn the_head_of_a_stream_is_cheap_too() {
+    let mut archive = tar::Builder::new(Vec::new());
+    let mut header = tar::Header::new_ustar();
+    header.set_size(8 << 20);
+    archive.append_data(&mut header, "data/large", vec![1_u8; 8 << 20].as_slice()).unwrap();
+    let bytes = archive.into_inner().unwrap();
+    let seen = inspect_stream(None, bytes.as_slice(), Depth::Head, Bounds::default());
+    assert_eq!((seen.ended, seen.names.as_slice()), (Ended::NotProven, &["data".to_owned()][..]), "{}", seen.why);
+    assert_eq!(seen.why, "is a stream: its end shows only when all of it is read");
+    assert!(seen.read <= 2 << 20);
+    // In a file the contents are jumped over.
+    let seen = head(&bytes);
+    assert!(seen.ended == Ended::Complete && seen.read < 1 << 20, "{}", seen.why);
+}
+
+#[test]
 fn zip_variants() {
     for name in ["d.zip", "stored.zip", "stream.zip"] {
         let seen = whole_zip(name);
