@@ -155,9 +155,11 @@ impl<'p> Judge<'p> {
         let past = Past::of(earlier, &kind, &target.name, collected.min(self.as_of));
         let facts = read(facts, failure.as_ref());
         let not_run = failure.is_some_and(|f| f.class == FailureClass::NotRun);
-        let stand_in = past.newest().filter(|_| not_run);
-        let without = facts.as_ref().err().filter(|_| not_run && stand_in.is_none());
-        let without = without.map(|why| Err(format!("not run, and there is no earlier evidence that counts: {why}")));
+        let (stand_in, without) = match (not_run.then(|| past.stand_in(&target.subject)), &facts) {
+            (Some(Ok(piece)), _) => (Some(piece), None),
+            (Some(Err(none)), Err(why)) => (None, Some(Err(format!("not run, and {none}: {why}")))),
+            _ => (None, None),
+        };
         let shown = match stand_in {
             // The exchanges behind an earlier piece are in the pack of its own run.
             Some(p) => {

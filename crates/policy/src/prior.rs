@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use model::{Digest, Evidence, Failure, FailureClass, Level, Reason, Timestamp};
+use model::{Digest, Evidence, Failure, FailureClass, Level, Reason, Subject, Timestamp};
 
 use crate::control::{Needs, Scope, seconds};
 use crate::decide::Conclusion;
@@ -56,6 +56,7 @@ pub(crate) struct Piece {
     pub(crate) level: Level,
     pub(crate) collected: Timestamp,
     pub(crate) facts: Result<Fact, String>,
+    subject: Subject,
     /// The element of `prior`; none where there are no facts.
     element: Option<Fact>,
 }
@@ -66,7 +67,8 @@ impl Past {
         let not_run = |e: &Evidence| e.failure.as_ref().is_some_and(|f| f.class == FailureClass::NotRun);
         let fits = |e: &Evidence| e.kind == kind && e.target.name == target && e.collected < before && !not_run(e);
         let piece = |earlier: Earlier| {
-            let Evidence { level, collected, facts, failure, .. } = earlier.evidence;
+            let Evidence { level, collected, facts, failure, target, .. } = earlier.evidence;
+            let subject = target.subject;
             let facts = read(facts, failure.as_ref());
             let element = facts.as_ref().ok().map(|facts| {
                 Fact::object([
@@ -75,7 +77,7 @@ impl Past {
                     ("facts".to_owned(), facts.clone()),
                 ])
             });
-            Piece { digest: earlier.digest, level, collected, facts, element }
+            Piece { digest: earlier.digest, level, collected, facts, subject, element }
         };
         let mut pieces: Vec<Piece> = earlier.into_iter().filter(|e| fits(&e.evidence)).map(piece).collect();
         pieces.sort_by_key(|p| (std::cmp::Reverse(p.collected), p.digest));
@@ -83,9 +85,17 @@ impl Past {
         Self(pieces)
     }
 
-    /// The newest piece.
-    pub(crate) fn newest(&self) -> Option<&Piece> {
-        self.0.first()
+    /// The newest piece, if it is on the very same subject: a drill on the repository of before says nothing of the one
+    /// that the inventory declares now.
+    ///
+    /// # Errors
+    /// Why none stands in.
+    pub(crate) fn stand_in(&self, subject: &Subject) -> Result<&Piece, String> {
+        let Some(newest) = self.0.first() else { return Err("there is no earlier evidence that counts".to_owned()) };
+        if newest.subject == *subject {
+            return Ok(newest);
+        }
+        Err(format!("the last time, {}, the target was declared otherwise", newest.collected))
     }
 
     /// The variable `prior` of a control: what is older than `before`, within the control's span before the instant of

@@ -90,6 +90,12 @@ fn earlier_evidence_stands_in_for_a_drill_that_was_not_run_and_for_nothing_else(
         assert_eq!(found.verdict, Verdict::Inconclusive);
         assert!(found.reasons[0].message.contains(says), "{:?}", found.reasons);
     }
+    // The last drill was on what the target was then, not on what it is now.
+    let mut moved = last.clone();
+    moved.target.subject.spec = json!({ "repository": "/srv/other" });
+    let found = with_prior(fields, key(0, None), &[moved, key(72, Some(1))]);
+    assert_eq!(found.verdict, Verdict::Inconclusive);
+    assert!(found.reasons[0].message.contains("was declared otherwise"), "{:?}", found.reasons);
     // Any other failure of now stays one.
     let mut now = key(0, None);
     now.failure = Some(Failure::new(FailureClass::Interrupted, "stopped"));
