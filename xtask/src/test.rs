@@ -1,5 +1,6 @@
 //! Everything that must hold before a change is merged.
 
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Result, bail};
@@ -10,7 +11,7 @@ use crate::{docs, tidy};
 /// What the tests need from Debian: the program that shows that it is there, and the package that brings it.
 ///
 /// Without one of them its tests fail; nothing is skipped in silence.
-const PACKAGES: [(&str, &str); 11] = [
+const PACKAGES: [(&str, &str); 18] = [
     ("nginx", "nginx"),
     ("openssl", "openssl"),
     ("sshd", "openssh-server"),
@@ -22,6 +23,13 @@ const PACKAGES: [(&str, &str); 11] = [
     ("python3", "python3-venv"),
     ("node", "nodejs"),
     ("npm", "npm"),
+    ("restic", "restic"),
+    ("borg", "borgbackup"),
+    ("pgbackrest", "pgbackrest"),
+    ("/usr/lib/postgresql/15/bin/postgres", "postgresql-15"),
+    ("mariadbd", "mariadb-server"),
+    ("mariabackup", "mariadb-backup"),
+    ("redis-server", "redis-server"),
 ];
 
 /// Runs every step; the first failure ends it.
@@ -93,12 +101,41 @@ fn debian_packages() -> Result<()> {
     if !root || !installed("apt-get") {
         bail!("these packages are missing: {0}; as root: apt-get install {0}", missing.join(" "));
     }
-    // Run level 1 keeps Debian from starting the servers that it installs: the tests start their own.
+    let _no_services = NoServices::decree()?;
     let apt = |words: &[&str]| run(command(words).env("DEBIAN_FRONTEND", "noninteractive").env("RUNLEVEL", "1"));
     apt(&["apt-get", "update", "-qq"])?;
     let mut install = vec!["apt-get", "install", "-qq", "--yes", "--no-install-recommends"];
     install.extend(&missing);
     apt(&install)
+}
+
+/// Keeps Debian from starting the servers that it installs: the tests start their own.
+///
+/// Packages ask `/usr/sbin/policy-rc.d` (Debian Policy, section 9.3.3.1), also where systemd starts services. One that
+/// is there already stays as it is, and decides; ours is taken away again. Where neither asks, run level 1 helps.
+struct NoServices {
+    ours: bool,
+}
+
+impl NoServices {
+    const FILE: &str = "/usr/sbin/policy-rc.d";
+
+    fn decree() -> Result<Self> {
+        let ours = !Path::new(Self::FILE).exists();
+        if ours {
+            std::fs::write(Self::FILE, "#!/bin/sh\nexit 101\n")?;
+            std::fs::set_permissions(Self::FILE, std::fs::Permissions::from_mode(0o755))?;
+        }
+        Ok(Self { ours })
+    }
+}
+
+impl Drop for NoServices {
+    fn drop(&mut self) {
+        if self.ours && std::fs::remove_file(Self::FILE).is_err() {
+            println!("WARNING: {} is ours and can't be removed: no service of a package starts", Self::FILE);
+        }
+    }
 }
 
 /// Whether a program is there; servers are often in `sbin`, which is not in everyone's `PATH`.
