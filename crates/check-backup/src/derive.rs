@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
+use model::Asked;
 
 use crate::facts::{
     BackupFacts, Catalogue, Expected, History, Outcome, Recovery, Required, Role, Sizes, Snapshot, SourceKind,
@@ -34,7 +35,7 @@ pub(crate) fn facts(kind: SourceKind, spec: &BackupSpec, repository: Repository)
         locks,
         required: wanted.iter().map(|w| required(w, &snapshots, &groups)).collect(),
         recovery: wanted.iter().map(|w| recovery(w, &snapshots)).collect(),
-        histories: groups.iter().map(|(name, of)| history(name, of)).collect(),
+        histories: groups.iter().map(|(name, of)| history(name, of, &asked)).collect(),
         sizes: groups.iter().map(|(name, of)| sizes(name, of, &spec.expected)).collect(),
         catalogue: Catalogue { asked, snapshots },
         continuity,
@@ -102,6 +103,11 @@ impl Wanted {
         let database = self.database.as_ref().is_none_or(|d| snapshot.databases.contains(d));
         snapshot.outcome == Outcome::Present && host && path && database
     }
+
+    /// Whether it may be in a copy that was not seen whole.
+    fn may_be_in(&self, snapshot: &Snapshot) -> bool {
+        snapshot.outcome == Outcome::Present && snapshot.listed != Asked::All && !self.is_in(snapshot)
+    }
 }
 
 /// Whether a path that was copied holds another one.
@@ -130,6 +136,9 @@ fn mark_missing_parents(snapshots: &mut [Snapshot]) {
 
 /// What a copy is one of: its machine and paths, or its databases.
 pub(crate) fn series(snapshot: &Snapshot) -> String {
+    if let Some(series) = &snapshot.series {
+        return series.clone();
+    }
     let mut parts = snapshot.paths.clone();
     parts.sort();
     parts.extend(snapshot.databases.iter().cloned());
@@ -167,21 +176,31 @@ fn required(wanted: &Wanted, snapshots: &[Snapshot], groups: &BTreeMap<String, V
         in_newest: None,
     };
     match (newest, wanted.role) {
-        (None, _) => required.why = Some(format!("no copy of {} holds it", count(snapshots.len()))),
+        (None, _) => match snapshots.iter().rev().find(|s| wanted.may_be_in(s)) {
+            Some(unseen) => {
+                required.outcome = Outcome::NotProven;
+                required.why = Some(not_all(unseen));
+            }
+            None => required.why = Some(format!("no copy of {} holds it", count(snapshots.len()))),
+        },
         (Some(_), Role::Anything) => {
             required.outcome = Outcome::NotProven;
             required.why = Some(NOTHING_NAMED.to_owned());
         }
         (Some(found), _) => {
-            // The newest copy of the same machine, whatever it holds: a path that was dropped shows here. Databases are
-            // copied one by one, so that each has a history of its own.
-            let of_host = snapshots.iter().rev().find(|s| s.host == found.host && !s.paths.is_empty());
-            let of_series = groups.get(&series(found)).and_then(|g| g.last()).copied();
-            let last = if wanted.path.is_some() { of_host } else { of_series };
-            required.in_newest = last.map(|last| wanted.is_in(last));
+            // The newest copy of the same machine, whatever it holds: a path that was dropped shows here, also where none
+            // is left. Databases are copied one by one, so that each has a history of its own.
+            let of_host = || snapshots.iter().rev().find(|s| s.host == found.host && s.databases.is_empty());
+            let of_series = || groups.get(&series(found)).and_then(|g| g.last()).copied();
+            let last = if wanted.path.is_some() && found.series.is_none() { of_host() } else { of_series() };
+            required.in_newest = last.filter(|last| !wanted.may_be_in(last)).map(|last| wanted.is_in(last));
         }
     }
     required
+}
+
+fn not_all(snapshot: &Snapshot) -> String {
+    format!("not all that is in {} was seen", snapshot.name)
 }
 
 fn count(copies: usize) -> String {
@@ -226,13 +245,16 @@ fn recovery(wanted: &Wanted, snapshots: &[Snapshot]) -> Recovery {
             None => snapshot.complete.why.clone().unwrap_or_else(|| "something is missing".to_owned()),
         };
         recovery.why = Some(format!("{} is not complete: {why}", snapshot.name));
+    } else if let Some(unseen) = snapshots.iter().rev().find(|s| wanted.may_be_in(s)) {
+        recovery.outcome = Outcome::NotProven;
+        recovery.why = Some(not_all(unseen));
     } else {
         recovery.why = Some("no copy holds it".to_owned());
     }
     recovery
 }
 
-fn history(name: &str, of: &[&Snapshot]) -> History {
+fn history(name: &str, of: &[&Snapshot], asked: &Asked) -> History {
     let points: Vec<(Timestamp, &Snapshot)> = of.iter().filter_map(|s| Some((point(s)?, *s))).collect();
     let undated = of.len() - points.len();
     let (oldest, newest) = (points.first(), points.last());
@@ -247,10 +269,15 @@ fn history(name: &str, of: &[&Snapshot]) -> History {
         }
     }
     let text = |found: Option<&(Timestamp, &Snapshot)>| found.and_then(|(_, s)| s.recovery_point.clone());
+    let why = if undated > 0 {
+        Some(format!("{undated} of {} copies carry no time", of.len()))
+    } else {
+        (*asked != Asked::All).then(|| "not all copies were looked at, so that the oldest are not known".to_owned())
+    };
     History {
         name: name.to_owned(),
-        outcome: if undated == 0 { Outcome::Present } else { Outcome::NotProven },
-        why: (undated > 0).then(|| format!("{undated} of {} copies carry no time", of.len())),
+        outcome: if why.is_none() { Outcome::Present } else { Outcome::NotProven },
+        why,
         count: i64::try_from(of.len()).unwrap_or(i64::MAX),
         oldest: text(oldest),
         newest: text(newest),
@@ -288,6 +315,7 @@ fn sizes(name: &str, of: &[&Snapshot], expected: &Expected) -> Sizes {
         of: i64::try_from(recent.len()).unwrap_or(i64::MAX),
         newest_files: newest.and_then(|s| s.files),
         newest_bytes: newest.and_then(|s| s.bytes),
+        newest_objects: newest.and_then(|s| s.objects),
         largest_files: recent.iter().filter_map(|s| s.files).max(),
         largest_bytes: recent.iter().filter_map(|s| s.bytes).max(),
         median_files: median(before.iter().filter_map(|s| s.files)),

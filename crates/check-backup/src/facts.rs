@@ -214,6 +214,12 @@ pub struct Snapshot {
     pub paths: Vec<String>,
     /// The databases that were copied.
     pub databases: Vec<String>,
+    /// Whether `host`, `paths` and `databases` name all that is in it: not where only a part of a file was read, or it is
+    /// encrypted. What is missing in them then may be in it after all.
+    pub listed: Asked,
+    /// The history that it belongs to, where its names do not tell: all dumps of a cluster are one, whatever databases
+    /// came and went; null where the host, the paths and the databases tell.
+    pub series: Option<String>,
     /// When copying began.
     pub started: Option<String>,
     /// When it ended.
@@ -231,7 +237,10 @@ pub struct Snapshot {
     pub files: Option<i64>,
     /// Bytes in it, before compression and deduplication.
     pub bytes: Option<i64>,
-    /// Bytes that it added to the store.
+    /// Things in it that a database counts: objects of a dump (what `pg_restore -l` lists, tables of mysqldump), keys of
+    /// Redis. 0 is a copy of an empty database; null where they are not counted.
+    pub objects: Option<i64>,
+    /// Bytes that it added to the store: for files their own size.
     pub stored: Option<i64>,
 }
 
@@ -355,6 +364,8 @@ pub struct Sizes {
     pub newest_files: Option<i64>,
     /// Bytes in the newest copy.
     pub newest_bytes: Option<i64>,
+    /// Objects or keys of a database in the newest copy; 0 is a copy of nothing, null where they are not counted.
+    pub newest_objects: Option<i64>,
     /// Most files in any copy of the last 90 days before the newest, itself included.
     pub largest_files: Option<i64>,
     /// Most bytes, likewise.

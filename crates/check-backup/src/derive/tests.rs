@@ -15,6 +15,8 @@ fn snapshot(name: &str, at: &str, paths: &[&str]) -> Snapshot {
         host: Some("host1".to_owned()),
         paths: paths.iter().map(|p| (*p).to_owned()).collect(),
         databases: vec![],
+        listed: Asked::All,
+        series: None,
         started: None,
         ended: None,
         recovery_point: Some(at.to_owned()),
@@ -23,6 +25,7 @@ fn snapshot(name: &str, at: &str, paths: &[&str]) -> Snapshot {
         missing_parents: vec![],
         files: Some(10),
         bytes: Some(1_000),
+        objects: None,
         stored: Some(10),
     }
 }
@@ -140,4 +143,51 @@ fn gaps_and_spans() {
     let mut undated = snapshot("a", "2026-11-01T00:00:00Z", &["/srv"]);
     undated.recovery_point = None;
     assert_eq!(derived(vec![undated], Expect::default()).histories.remove(0).outcome, Outcome::NotProven);
+}
+
+/// A file of which only the beginning was read may hold what its names do not tell: that is no proof that it is missing.
+#[test]
+fn what_was_not_listed_is_not_missing() {
+    let mut new = snapshot("new", "2026-11-24T00:00:00Z", &["/srv"]);
+    new.listed = Asked::Only(vec![]);
+    let found =
+        derived(vec![snapshot("old", "2026-11-23T00:00:00Z", &["/srv", "/etc"]), new], expect(&[], &["/etc", "/opt"]));
+    assert_eq!((found.required[0].outcome, found.required[0].in_newest), (Outcome::Present, None));
+    assert_eq!((found.required[1].outcome, found.recovery[1].outcome), (Outcome::NotProven, Outcome::NotProven));
+    assert_eq!(found.required[1].why.as_deref(), Some("not all that is in new was seen"));
+}
+
+#[test]
+fn copies_of_one_series_are_one_history_whatever_they_name() {
+    let mut copies =
+        vec![snapshot("a", "2026-11-23T00:00:00Z", &["/a"]), snapshot("b", "2026-11-24T00:00:00Z", &["/b"])];
+    copies.iter_mut().for_each(|copy| copy.series = Some("cluster".to_owned()));
+    let found = derived(copies, Expect::default());
+    assert_eq!((found.histories.len(), found.histories[0].count), (1, 2));
+    assert_eq!(found.sizes[0].name, "cluster");
+}
+
+/// Where only the newest copies were looked at nothing is known of the oldest.
+#[test]
+fn a_cut_list_proves_no_history() {
+    let restic = Restic {
+        repository: "r".into(),
+        password: "env:X".into(),
+        id: None,
+        program: None,
+        environment: BTreeMap::new(),
+    };
+    let spec = BackupTarget { restic: Some(restic), ..BackupTarget::default() }.resolve("nightly").unwrap();
+    let repository = Repository {
+        tool: None,
+        identity: Identity::is("repository id", "x"),
+        encryption: Encryption::by("x"),
+        locks: Locks::unknown(),
+        asked: Asked::Only(vec![]),
+        snapshots: vec![snapshot("a", "2026-11-23T00:00:00Z", &["/a"])],
+        continuity: vec![],
+        notes: vec![],
+    };
+    let found = facts(SourceKind::Files, &spec, repository);
+    assert_eq!(found.histories[0].outcome, Outcome::NotProven);
 }

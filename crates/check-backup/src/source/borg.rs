@@ -249,6 +249,8 @@ fn snapshot(archive: Archive) -> Snapshot {
         host: Some(archive.hostname).filter(|h| !h.is_empty()),
         paths: paths(&archive.command_line),
         databases: Vec::new(),
+        listed: Asked::All,
+        series: None,
         started: time(&archive.start),
         ended: archive.end.as_deref().and_then(time),
         recovery_point: time(&archive.start),
@@ -265,6 +267,7 @@ fn snapshot(archive: Archive) -> Snapshot {
         missing_parents: Vec::new(),
         files: None,
         bytes: None,
+        objects: None,
         stored: None,
         name: archive.name,
     }

@@ -220,6 +220,8 @@ fn snapshot(listed: Listed) -> Snapshot {
         host: Some(listed.hostname).filter(|h| !h.is_empty()),
         paths: listed.paths,
         databases: Vec::new(),
+        listed: Asked::All,
+        series: None,
         started,
         ended: summary.and_then(|s| s.backup_end.as_deref()).and_then(time),
         // What `--time` can set; the same instant as `backup_start` where nobody did.
@@ -237,6 +239,7 @@ fn snapshot(listed: Listed) -> Snapshot {
         missing_parents: Vec::new(),
         files: summary.and_then(|s| s.total_files_processed),
         bytes: summary.and_then(|s| s.total_bytes_processed),
+        objects: None,
         stored: summary.and_then(|s| s.data_added),
         name: listed.id,
     }
