@@ -47,6 +47,8 @@ impl Adapter {
         secrets.folder(cx, "BORG_BASE_DIR").await?;
         secrets.set("BORG_UNKNOWN_UNENCRYPTED_REPO_ACCESS_IS_OK", "yes");
         secrets.set("BORG_RELOCATED_REPO_ACCESS_IS_OK", "yes");
+        // Otherwise Borg takes away the lock of a process that is dead, as it thinks: it would write.
+        secrets.set("BORG_HOSTNAME_IS_UNIQUE", "no");
         secrets.set("TZ", "UTC");
         let program = self.source.program.clone().unwrap_or_else(|| "borg".to_owned());
         Ok(Tool { program, version: &["--version"], secrets, hint })
@@ -156,6 +158,7 @@ impl super::Adapter for Adapter {
     fn list<'a>(&'a self, _: &'a BackupSpec, cx: &'a Cx) -> BoxFuture<'a, Result<Repository, Failure>> {
         Box::pin(async move {
             let tool = self.tool(cx).await?;
+            let locks = self.locks(cx).await;
             let words = ["--bypass-lock", "list", "--json", "--format", FORMAT];
             let listed = tool.json::<List>(cx, &words, MOST_LIST).await?;
             let List { archives, encryption, repository } = listed.value;
@@ -166,7 +169,7 @@ impl super::Adapter for Adapter {
                 tool: listed.version,
                 identity: Identity::is("repository id", repository.id),
                 encryption: if encrypted { Encryption::by(encryption.mode) } else { Encryption::none(encryption.mode) },
-                locks: self.locks(cx).await,
+                locks,
                 asked: Asked::All,
                 snapshots: archives.into_iter().map(snapshot).collect(),
                 continuity: Vec::new(),

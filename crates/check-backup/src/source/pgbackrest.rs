@@ -114,6 +114,13 @@ struct Held {
 struct Repo {
     key: i64,
     cipher: String,
+    status: Option<RepoStatus>,
+}
+
+#[derive(Deserialize)]
+struct RepoStatus {
+    code: i64,
+    message: String,
 }
 
 #[derive(Deserialize)]
@@ -191,6 +198,18 @@ impl super::Adapter for Adapter {
             // Codes as in pgBackRest's command/info/info.c: 1 missing stanza path, 2 no valid backups, 3 missing stanza data.
             if matches!(stanza.status.code, 1 | 3) {
                 return Err(missing());
+            }
+            // 99 is everything else, a wrong passphrase among it; the exit code is 0 all the same.
+            let unread = stanza.repo.iter().find(|repo| repo.status.as_ref().is_some_and(|s| s.code == 99));
+            if let Some(repo) = unread {
+                let said = repo.status.as_ref().map_or("it does not say why", |s| s.message.as_str());
+                let said: String = said.chars().take(300).collect();
+                let message = format!("pgbackrest: repo{} of stanza {} can't be read: {said}", repo.key, stanza.name);
+                return Err(Failure::new(FailureClass::Permission, message));
+            }
+            if stanza.status.code == 99 {
+                let message = format!("pgbackrest: stanza {} can't be read: {}", stanza.name, stanza.status.message);
+                return Err(Failure::new(FailureClass::Unreadable, message));
             }
             if stanza.status.code != 0 {
                 notes.push(format!("pgbackrest: {}", stanza.status.message));
