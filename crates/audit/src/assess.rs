@@ -4,13 +4,13 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 use model::{
-    Assessment, Counts, Coverage, Digest, Evidence, Finding, InputDigests, Notice, NoticeLevel, Outcome, Run,
-    TargetLine, Verdict,
+    Assessment, Counts, Coverage, Digest, Evidence, FailureClass, Finding, InputDigests, Notice, NoticeLevel, Outcome,
+    Run, TargetLine, Verdict,
 };
 use policy::{Earlier, Judge, Only, Policy, Waivers};
 
-use crate::Error;
 use crate::resolved::{PriorPiece, Resolved};
+use crate::{Error, drills};
 
 /// Everything that a judgement depends on, evidence left out.
 pub struct Inputs<'a> {
@@ -41,8 +41,11 @@ pub fn assess(
     prior: impl Fn(&Digest) -> Result<Evidence, Error>,
 ) -> Result<Assessment, Error> {
     let resolved = inputs.resolved;
+    let narrowed = resolved.only_kinds.as_ref();
+    let narrowed = narrowed.map(|kinds| inputs.policies.iter().map(|p| drills::narrowed(p, kinds)).collect::<Vec<_>>());
+    let policies = narrowed.as_deref().unwrap_or(inputs.policies);
     let only: Vec<Only> = inputs.policies.iter().map(|p| only(resolved, &p.name)).collect();
-    let mut judge = Judge::for_targets(inputs.policies, &only, inputs.as_of, &resolved.service);
+    let mut judge = Judge::for_targets(policies, &only, inputs.as_of, &resolved.service);
     let known: BTreeMap<&str, &model::Target> = resolved.targets.iter().map(|t| (t.name.as_str(), t)).collect();
     let mut lines: BTreeMap<&str, TargetLine> = resolved.targets.iter().map(|t| (t.name.as_str(), line(t))).collect();
     let mut prior_of: BTreeMap<(&str, &str), Vec<&PriorPiece>> = BTreeMap::new();
@@ -51,7 +54,7 @@ pub fn assess(
     }
     let mut strangers = 0_u32;
     let mut probed = BTreeSet::new();
-    let mut failed_pieces = 0_u32;
+    let (mut failed_pieces, mut not_run) = (0_u32, 0_u32);
     for piece in evidence {
         let (digest, piece) = piece?;
         let Some(line) = lines.get_mut(piece.target.name.as_str()) else {
@@ -77,8 +80,14 @@ pub fn assess(
                 digest.short()
             )));
         }
-        line.failed |= piece.failure.is_some();
-        failed_pieces += u32::from(piece.failure.is_some());
+        match piece.failure.as_ref().map(|failure| failure.class) {
+            None => {}
+            Some(FailureClass::NotRun) => not_run += 1,
+            Some(_) => {
+                line.failed = true;
+                failed_pieces += 1;
+            }
+        }
         line.connections = line.connections.saturating_add(piece.provenance.connections);
         let earlier = prior_of.get(&(piece.kind.as_str(), piece.target.name.as_str())).into_iter().flatten();
         let read = |p: &&PriorPiece| Ok(Earlier { digest: p.digest, evidence: prior(&p.digest)? });
@@ -138,6 +147,11 @@ pub fn assess(
             message: format!("{failed_pieces} piece(s) of evidence say only why nothing was seen"),
         });
     }
+    if not_run > 0 {
+        let message = format!("{not_run} drill(s) were not run; their evidence says why");
+        notices.push(Notice { level: NoticeLevel::Note, message });
+    }
+    notices.extend(resolved.only_kinds.as_deref().map(drills::notice));
     notices.sort();
     notices.dedup();
     Ok(Assessment {

@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 use model::{
-    Ask, Depth, Digest, Evidence, Facts, Failure, Kind, NotLookedAt, Provenance, Run, Severity, Target, Undeclared,
+    Ask, Depth, Digest, Evidence, Facts, Failure, Kind, NotLookedAt, Notice, NoticeLevel, Provenance, Run, Severity,
+    Target, Undeclared,
 };
 use policy::Policy;
 use probe::{BoxFuture, Collected, Cx, Event, Job, Limits, Plan, Probe, Stop};
@@ -16,7 +17,7 @@ use crate::inventory::{HOST, Scope};
 use crate::pack::Writer;
 use crate::prior::Gathered;
 use crate::resolved::{PolicyUse, Resolved, Written};
-use crate::{Error, discover, kinds, run, scope};
+use crate::{Error, discover, run, scope};
 
 /// Evidence that may wait to be written, at most.
 const WAITING: usize = 32;
@@ -45,6 +46,10 @@ pub struct Prepared {
     pub limits: Limits,
     /// Evidence of earlier runs.
     pub prior: Gathered,
+    /// What looks.
+    pub probes: Vec<Arc<dyn Probe>>,
+    /// The only kinds of evidence that this run is about; `None` for all.
+    pub only_kinds: Option<Vec<String>>,
 }
 
 /// What was collected.
@@ -66,6 +71,8 @@ pub struct PlanLine {
     pub kind: String,
     /// What it would cost at most.
     pub plan: Plan,
+    /// Whether it acts rather than looks.
+    pub drill: bool,
 }
 
 impl Prepared {
@@ -77,10 +84,16 @@ impl Prepared {
         }
     }
 
-    fn jobs(&self, targets: &[Target]) -> Vec<Job> {
+    /// The probes that look at one sort of target.
+    fn probes_for(&self, sort: &str) -> impl Iterator<Item = Arc<dyn Probe>> {
+        self.probes.iter().filter(move |p| p.sort() == sort).cloned()
+    }
+
+    /// What is to be done to some targets: all drills, or all that is none.
+    fn jobs(&self, targets: &[Target], drills: bool) -> Vec<Job> {
         let mut jobs = Vec::new();
         for target in targets {
-            for probe in kinds::probes_for(&target.subject.sort) {
+            for probe in self.probes_for(&target.subject.sort).filter(|p| p.is_drill() == drills) {
                 let ask = self.ask(&probe.kind().name);
                 let prior = self.prior.of(&probe.kind().name, target);
                 let probe = match self.expanded.unresolved.get(&target.name) {
@@ -100,8 +113,10 @@ impl Prepared {
             target: job.target.name.clone(),
             kind: job.probe.kind().name.into_owned(),
             plan: job.probe.plan(&job.target),
+            drill: job.probe.is_drill(),
         };
-        self.jobs(&self.expanded.targets).into_iter().map(line).collect()
+        let targets = &self.expanded.targets;
+        [false, true].into_iter().flat_map(|drills| self.jobs(targets, drills)).map(line).collect()
     }
 }
 
@@ -122,11 +137,12 @@ pub async fn collect(
     let mut left_out = prepared.left_out.clone();
     left_out.extend(prepared.expanded.left_out.iter().cloned());
     let mut undeclared: Vec<Undeclared> = Vec::new();
+    let undone = undo_dead(prepared, events).await;
 
     let mut sockets: Option<(Target, Facts)> = None;
     let mut unread: Option<(Target, Failure)> = None;
     collector
-        .run(&targets, |evidence| {
+        .run(&targets, false, |evidence| {
             if evidence.kind == "listeners" {
                 let target = || evidence.target.clone();
                 sockets = evidence.facts.clone().map(|facts| (target(), facts));
@@ -145,7 +161,7 @@ pub async fn collect(
         left_out.extend(not_tried);
         let mut answers: BTreeMap<String, Option<Facts>> = BTreeMap::new();
         collector
-            .run(&listeners, |evidence| {
+            .run(&listeners, false, |evidence| {
                 answers.insert(evidence.target.name.clone(), evidence.facts.clone());
             })
             .await?;
@@ -159,9 +175,11 @@ pub async fn collect(
             }
             targets.push(listener);
         }
-        collector.run(&found, |_| {}).await?;
+        collector.run(&found, false, |_| {}).await?;
         targets.extend(found);
     }
+    // Last of all: what only looks sees the service as it is.
+    collector.run(&targets, true, |_| {}).await?;
 
     let finished = Timestamp::now();
     let millis = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
@@ -171,12 +189,12 @@ pub async fn collect(
     let run = run::of_this_process(tally, (started, finished, millis), prepared.limits.window, stop.is_stopped());
     let sorts: BTreeSet<&str> = targets.iter().map(|t| t.subject.sort.as_str()).collect();
     let kinds_of = |sort: &str| {
-        let of_host = (sort == HOST).then(|| scope::kind().name.into_owned());
-        kinds::probes_for(sort).iter().map(|p| p.kind().name.into_owned()).chain(of_host).collect()
+        let of_host = (sort == HOST && prepared.only_kinds.is_none()).then(|| scope::kind().name.into_owned());
+        prepared.probes_for(sort).map(|p| p.kind().name.into_owned()).chain(of_host).collect()
     };
     let probes = sorts.into_iter().map(|sort| (sort.to_owned(), kinds_of(sort))).collect();
     let prior = prepared.prior.keep(&targets, &probes, started, writer)?;
-    let notices = prepared.expanded.notices.iter().chain(&prepared.prior.notices).cloned().collect();
+    let notices = prepared.expanded.notices.iter().chain(&prepared.prior.notices).cloned().chain(undone).collect();
     let resolved = Resolved {
         format: Resolved::FORMAT.to_owned(),
         probes,
@@ -188,9 +206,22 @@ pub async fn collect(
         undeclared,
         not_looked_at: left_out,
         prior,
+        only_kinds: prepared.only_kinds.clone(),
         notices,
     };
     Ok(Collection { resolved, run, evidence })
+}
+
+/// Undoes what drills of runs that died left behind, and gives what a reader of this run's report should know of it.
+async fn undo_dead(prepared: &Prepared, events: &mpsc::UnboundedSender<Event>) -> Vec<Notice> {
+    let Some(workshop) = prepared.limits.workshop.clone() else { return vec![] };
+    let undone = tokio::task::spawn_blocking(move || workshop.undo_dead()).await.unwrap_or_default();
+    for line in undone.lines() {
+        // Nobody listening to progress is no reason to stop.
+        let _ = events.send(Event::Said(line));
+    }
+    let level = if undone.left.is_empty() { NoticeLevel::Note } else { NoticeLevel::Warning };
+    undone.lines().map(|message| Notice { level, message }).collect()
 }
 
 struct Collector<'a> {
@@ -203,9 +234,10 @@ struct Collector<'a> {
 }
 
 impl Collector<'_> {
-    async fn run(&mut self, targets: &[Target], mut look: impl FnMut(&Evidence)) -> Result<(), Error> {
+    /// Does all drills, or all that is none, to some targets.
+    async fn run(&mut self, targets: &[Target], drills: bool, mut look: impl FnMut(&Evidence)) -> Result<(), Error> {
         let (sender, mut receiver) = mpsc::channel(WAITING);
-        let jobs = self.prepared.jobs(targets);
+        let jobs = self.prepared.jobs(targets, drills);
         let limits = self.prepared.limits.clone();
         let work = probe::collect(jobs, limits, self.stop.clone(), sender, self.events.clone());
         let write = async {
@@ -282,6 +314,10 @@ impl Probe for Unresolved {
 
     fn plan(&self, _: &Target) -> Plan {
         Plan::default()
+    }
+
+    fn is_drill(&self) -> bool {
+        self.inner.is_drill()
     }
 
     fn observe<'a>(&'a self, _: &'a Target, _: &'a Cx) -> BoxFuture<'a, Result<Facts, Failure>> {

@@ -7,6 +7,7 @@ pub mod assess;
 pub mod collect;
 pub mod diff;
 mod discover;
+mod drills;
 mod error;
 pub mod expand;
 pub mod inventory;

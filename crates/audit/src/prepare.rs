@@ -121,6 +121,8 @@ pub async fn prepare(request: Request) -> Result<Ready, Error> {
         depth: request.depth,
         limits: request.limits,
         prior: Gathered::default(),
+        probes: kinds::probes(),
+        only_kinds: None,
     };
     Ok(Ready { prepared, waivers, waivers_bytes, inventory: ready_inventory, folder, source })
 }

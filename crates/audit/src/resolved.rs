@@ -61,6 +61,9 @@ pub struct Resolved {
     pub fail_on: Severity,
     /// The kinds of evidence that were collected of each sort of target: each target has one piece of each.
     pub probes: BTreeMap<String, Vec<String>>,
+    /// The only kinds that the run was about, where it was narrowed: drills. Judged by controls over these alone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub only_kinds: Option<Vec<String>>,
     /// Every target, declared ones first, in order.
     pub targets: Vec<Target>,
     /// Found but not declared, where the inventory claims to be complete.

@@ -12,7 +12,7 @@ use crate::keys::Named;
 use crate::pack::Reader;
 use crate::resolved::Resolved;
 use crate::seal::{self, pieces};
-use crate::{Error, prior, recheck, run};
+use crate::{Error, kinds, prior, recheck, run};
 
 /// What a pack turned out to be.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -252,10 +252,23 @@ impl Check<'_> {
             },
             Err(e) => self.problem(e.to_string()),
         }
+        self.narrowed();
         self.claims(&assessment);
         self.reports(&assessment);
         self.policies(&assessment);
         Some(assessment)
+    }
+
+    /// A run is narrowed to drills, and to nothing else: leaving other controls out would hide their failures.
+    fn narrowed(&mut self) {
+        let resolved = self.reader.file(pack::INVENTORY).and_then(|bytes| Resolved::from_yaml(&bytes));
+        let Some(only) = resolved.ok().and_then(|r| r.only_kinds) else { return };
+        for kind in &only {
+            if kinds::probe_of(kind).is_none_or(|probe| !probe.is_drill()) {
+                self.problem(format!("{}: the run is narrowed to '{kind}', which is no drill", pack::INVENTORY));
+            }
+        }
+        self.notes.push(format!("this is a run of drills alone ({}): no other control was judged", only.join(", ")));
     }
 
     /// What the signatures claim is what the assessment says.

@@ -3,9 +3,10 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use audit::keys;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use model::{Depth, Severity, Timestamp};
-use probe::Limits;
+use probe::{Limits, Workshop};
 
 use crate::output::{Wanted, parse_format};
 
@@ -24,6 +25,12 @@ pub(crate) enum Command {
     /// Without a target: ./probity.yaml where there is one, else this machine itself. Exit codes: 0 passed, 1 failed,
     /// 2 usage or configuration, 3 not proven or interrupted, 4 signature or trust.
     Audit(AuditArgs),
+    /// Drills alone: restores backups into scratch folders and tells what came of it; judged, reported and signed like an audit
+    ///
+    /// A drill acts, so that it needs --allow-commands. Drills run one at a time on a machine. What one makes is written
+    /// to a journal first and taken back when it ends, or at the next start after a crash. 'probity audit
+    /// --allow-commands' runs them too, after everything else.
+    Drill(AuditArgs),
     /// What an endpoint speaks, as a scanner shows it: facts alone, no judgement
     Tls(TlsArgs),
     /// Collects evidence into a folder, without judging it
@@ -87,12 +94,24 @@ pub(crate) struct Scope {
     /// Where earlier packs are, for controls that look back; default the folder that this run's pack goes into
     #[arg(long, value_name = "DIR")]
     pub(crate) history: Option<PathBuf>,
-    /// Show targets, connections, files and commands, and do nothing
+    /// Show targets, connections, files, commands and drills, and do nothing
     #[arg(long)]
     pub(crate) dry_run: bool,
-    /// Let the inventory bring commands (cmd: secrets); without this they are refused
+    /// Let the inventory bring commands (cmd: secrets) and run drills; without this they are refused
     #[arg(long)]
     pub(crate) allow_commands: bool,
+    /// How long one drill may take
+    #[arg(long, value_name = "TIME", default_value = "1h", value_parser = parse_duration)]
+    pub(crate) drill_deadline: Duration,
+    /// How long to wait for another run's drills on this machine
+    #[arg(long, value_name = "TIME", default_value = "60s", value_parser = parse_duration)]
+    pub(crate) drill_wait: Duration,
+    /// Where drills make their scratch folders; default 'scratch' beside your key
+    #[arg(long, value_name = "DIR")]
+    pub(crate) scratch: Option<PathBuf>,
+    /// Most bytes that the scratch folders of one drill may hold
+    #[arg(long, value_name = "BYTES", default_value_t = Limits::default().scratch_bytes, value_parser = clap::value_parser!(u64).range(1..))]
+    pub(crate) scratch_bytes: u64,
 }
 
 impl Scope {
@@ -101,6 +120,10 @@ impl Scope {
             deadline: self.deadline,
             max_connections: self.max_connections,
             allow_commands: self.allow_commands,
+            drill_deadline: self.drill_deadline,
+            drill_patience: self.drill_wait,
+            scratch_bytes: self.scratch_bytes,
+            workshop: keys::state_dir().map(|state| Workshop::new(&state, self.scratch.as_deref())),
             ..Limits::default()
         }
     }

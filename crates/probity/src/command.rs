@@ -11,12 +11,14 @@ mod waivers;
 use audit::Error;
 
 use crate::arguments::Command;
+use crate::command::audit_run::Which;
 use crate::exit::Exit;
 
 /// Runs a command to its end.
 pub(crate) fn run(command: Command) -> Result<Exit, Error> {
     match command {
-        Command::Audit(args) => with_runtime(audit_run::audit(args)),
+        Command::Audit(args) => with_runtime(audit_run::audit(args, Which::Everything)),
+        Command::Drill(args) => with_runtime(audit_run::audit(args, Which::Drills)),
         Command::Collect(args) => with_runtime(audit_run::collect(args)),
         Command::Tls(args) => with_runtime(tls::tls(args)),
         Command::CheckConfig(args) => with_runtime(config::check(args)),

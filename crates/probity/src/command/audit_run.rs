@@ -23,13 +23,30 @@ const INVENTORY: &str = "probity.yaml";
 /// Where packs go.
 const PACKS: &str = "probity-packs";
 
+/// What a run is about.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Which {
+    /// Everything that there is to see.
+    Everything,
+    /// Drills alone.
+    Drills,
+}
+
 /// The main job.
-pub(crate) async fn audit(args: AuditArgs) -> Result<Exit, Error> {
+pub(crate) async fn audit(args: AuditArgs, which: Which) -> Result<Exit, Error> {
     output::check(&args.format)?;
     let mut request = request(&args.scope)?;
     request.waivers.clone_from(&args.waivers);
     request.fail_on = args.fail_on;
     let mut ready = prepare(request).await?;
+    if which == Which::Drills {
+        ready.prepared.drills_alone()?;
+        if !args.scope.allow_commands && !args.scope.dry_run {
+            return Err(Error::Config(
+                "drills act; allow them with --allow-commands, or see with --dry-run what they would do".into(),
+            ));
+        }
+    }
     if args.scope.dry_run {
         return dry_run(&ready.prepared);
     }
@@ -126,8 +143,9 @@ fn dry_run(prepared: &Prepared) -> Result<Exit, Error> {
     for line in prepared.plan() {
         connections += u64::from(line.plan.connections);
         jobs += 1;
+        let drill = if line.drill { "drill, with --allow-commands alone; " } else { "" };
         text.push_str(&format!(
-            "{}  {}: at most {} connections\n",
+            "{}  {}: {drill}at most {} connections\n",
             plain(&line.target),
             line.kind,
             line.plan.connections
