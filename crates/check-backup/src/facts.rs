@@ -3,9 +3,11 @@
 //! A thing that was looked for has an `outcome`; what is `not_proven` says `why`. Absent values are null, never a
 //! missing key. Times are RFC 3339 in UTC, spans seconds, sizes bytes.
 
+mod read;
 mod restore;
 
 use model::Asked;
+pub use read::{ReadBudget, ReadCommand, ReadError, ReadErrors, ReadFacts, ReadOutcome, ReadPart, Structure};
 pub use restore::{Canary, Query, RestoreExpected, RestoreFacts, Restored, Sample, Samples};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};

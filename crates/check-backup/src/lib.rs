@@ -10,6 +10,7 @@ pub mod facts;
 pub mod format;
 mod measure;
 mod pattern;
+mod read;
 mod restore;
 mod source;
 pub mod target;
@@ -24,5 +25,5 @@ pub const SORT: &str = "backup";
 /// Every probe of this crate.
 #[must_use]
 pub fn probes() -> Vec<Arc<dyn Probe>> {
-    vec![Arc::new(backup::Backup), Arc::new(restore::Restore)]
+    vec![Arc::new(backup::Backup), Arc::new(read::BackupRead), Arc::new(restore::Restore)]
 }

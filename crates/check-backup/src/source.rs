@@ -1,9 +1,9 @@
 //! What keeps copies: one adapter a file, one common form of what they find.
 
-mod borg;
-mod pgbackrest;
-mod restic;
-mod tool;
+pub(crate) mod borg;
+pub(crate) mod pgbackrest;
+pub(crate) mod restic;
+pub(crate) mod tool;
 mod wal;
 
 use std::path::Path;

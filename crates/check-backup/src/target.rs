@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::facts::{Expected, Place, RestoreExpected};
+use crate::facts::{Expected, Place, ReadBudget, RestoreExpected};
 
 /// Copies of a data set, as an inventory declares them. Exactly one of the sources is set.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -42,6 +42,47 @@ pub struct BackupTarget {
     /// The restore drill; without it none is done.
     #[serde(default)]
     pub drill: Option<Drill>,
+    /// Read a part of the repository at each run; without it nothing but its records is read.
+    #[serde(default)]
+    pub read: Option<ReadAsked>,
+}
+
+/// How much of a repository an integrity run may read, which may be gigabytes from a machine at work: so it has to be
+/// asked for, if only by `read: {}`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct ReadAsked {
+    /// The time in which all of it is to be read; `30d` by default.
+    pub within: Option<String>,
+    /// Parts that it is read in, one at each run; 30 by default, more where one would be larger than `max_bytes`.
+    pub parts: Option<u32>,
+    /// Most bytes of one run; `5GiB` by default.
+    pub max_bytes: Option<String>,
+    /// Longest time of one run; `30m` by default, and never longer than `--deadline`.
+    pub max_time: Option<String>,
+    /// The tool may lock the repository, and so write into it: Borg checks all chunks only then.
+    pub lock: bool,
+}
+
+impl ReadAsked {
+    /// In numbers.
+    fn resolve(&self) -> Result<ReadBudget, (String, String)> {
+        let span = |field: &str, text: &Option<String>, default: &str| {
+            seconds(text.as_deref().unwrap_or(default)).map_err(|m| (format!("read.{field}"), m))
+        };
+        let parts = self.parts.unwrap_or(30);
+        if !(1..=256).contains(&parts) {
+            return Err(("read.parts".into(), format!("{parts} is not from 1 to 256")));
+        }
+        let max_bytes = bytes(self.max_bytes.as_deref().unwrap_or("5GiB"));
+        Ok(ReadBudget {
+            within: span("within", &self.within, "30d")?,
+            max_bytes: max_bytes.map_err(|m| ("read.max_bytes".to_owned(), m))?,
+            max_time: span("max_time", &self.max_time, "30m")?,
+            parts,
+            lock: self.lock,
+        })
+    }
 }
 
 /// A restore drill. It runs only where the command line says `--allow-commands`.
@@ -213,6 +254,8 @@ pub struct BackupSpec {
     pub expected: Expected,
     /// What is expected of a restore.
     pub restore: RestoreExpected,
+    /// How much may be read of it; null where the inventory does not ask for that.
+    pub read: Option<ReadBudget>,
 }
 
 impl BackupTarget {
@@ -263,7 +306,8 @@ impl BackupTarget {
             canary: drill.is_some_and(|d| d.canary.is_some() || d.canary_query.is_some()),
         };
         let set = self.set.clone().unwrap_or_else(|| name.to_owned());
-        Ok(BackupSpec { declared: self.clone(), set, expected, restore })
+        let read = self.read.as_ref().map(ReadAsked::resolve).transpose()?;
+        Ok(BackupSpec { declared: self.clone(), set, expected, restore, read })
     }
 
     /// The same with relative paths joined to a folder, which the inventory's is.

@@ -1,6 +1,7 @@
 //! A backup tool's command line: secrets by environment, JSON out, and errors that say what to do.
 
 use std::path::Path;
+use std::time::Duration;
 
 use model::{Failure, FailureClass};
 use probe::{Command, Cx, Output};
@@ -103,10 +104,24 @@ impl Tool {
         most: usize,
         cwd: Option<&Path>,
     ) -> Result<Output, Failure> {
+        self.run_within(cx, arguments, most, cwd, cx.remaining()).await
+    }
+
+    /// Runs it in a folder, and ends it after so long.
+    ///
+    /// # Errors
+    /// As [`Cx::command`].
+    pub(crate) async fn run_within(
+        &self,
+        cx: &Cx,
+        arguments: &[&str],
+        most: usize,
+        cwd: Option<&Path>,
+        within: Duration,
+    ) -> Result<Output, Failure> {
         let argv: Vec<&str> = std::iter::once(self.program.as_str()).chain(arguments.iter().copied()).collect();
         let env = self.secrets.env();
         let redact: Vec<&str> = self.secrets.hidden.iter().map(String::as_str).collect();
-        let within = cx.remaining();
         let version = self.version;
         cx.command(Command { env: &env, cwd, redact: &redact, most, within, version, ..Command::new(&argv) }).await
     }
