@@ -134,6 +134,7 @@ mod tests {
             policies: vec![],
             fail_on: Severity::High,
             probes: BTreeMap::new(),
+            only_kinds: None,
             targets: vec![],
             undeclared: vec![],
             not_looked_at: vec![],
