@@ -18,7 +18,8 @@ const MEDIAN_OF: usize = 7;
 
 /// Makes facts of what an adapter found.
 pub(crate) fn facts(kind: SourceKind, spec: &BackupSpec, repository: Repository) -> BackupFacts {
-    let Repository { tool, identity, encryption, locks, asked, mut snapshots, continuity, notes } = repository;
+    let Repository { tool, identity, encryption, locks, asked, mut snapshots, contents: _, continuity, notes } =
+        repository;
     mark_missing_parents(&mut snapshots);
     snapshots.sort_by_cached_key(|s| (point(s), s.name.clone()));
     let groups = groups(&snapshots);

@@ -1,6 +1,6 @@
 //! How large copies are, where neither the repository nor the job's log tells: by listing the files in them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use futures::StreamExt as _;
 use jiff::Timestamp;
@@ -30,7 +30,9 @@ struct Seen {
 /// Fills in `files` and `bytes` of the copies that matter most, as far as the time allows, and takes out the paths that
 /// are only claimed.
 pub(crate) async fn measure(spec: &BackupSpec, adapter: &dyn Adapter, repository: &mut Repository, cx: &Cx) {
-    let chosen = choose(&repository.snapshots, adapter.paths_are_claims());
+    let mut chosen = choose(&repository.snapshots, adapter.paths_are_claims());
+    let mut seen = BTreeSet::new();
+    chosen.retain(|i| content(repository, *i).is_none_or(|content| seen.insert(content.to_owned())));
     let chosen = chosen.into_iter().filter_map(|i| Some((i, repository.snapshots.get(i)?)));
     let chosen: Vec<(usize, String, Vec<String>)> = chosen.map(|(i, s)| (i, s.name.clone(), s.paths.clone())).collect();
     let answers: Vec<(usize, Option<Seen>)> = futures::stream::iter(chosen)
@@ -39,13 +41,14 @@ pub(crate) async fn measure(spec: &BackupSpec, adapter: &dyn Adapter, repository
                 return (index, None);
             }
             let mut seen = Seen { files: 0, bytes: 0, held: vec![false; paths.len()] };
+            let paths: Vec<String> = paths.iter().map(|path| rooted(path)).collect();
             let mut each = |entry: Entry<'_>| {
                 if entry.is_file {
                     seen.files += 1;
                     seen.bytes = seen.bytes.saturating_add(entry.size);
                 }
                 for (path, held) in paths.iter().zip(&mut seen.held).filter(|(_, held)| !**held) {
-                    *held = crate::derive::holds(&rooted(path), entry.path);
+                    *held = crate::derive::holds(path, entry.path);
                 }
             };
             let listed = adapter.files_of(spec, &name, cx, &mut each).await;
@@ -54,8 +57,11 @@ pub(crate) async fn measure(spec: &BackupSpec, adapter: &dyn Adapter, repository
         .buffered(AT_ONCE)
         .collect()
         .await;
+    let mut sizes: BTreeMap<String, (i64, i64)> = BTreeMap::new();
     for (index, seen) in answers {
+        let content = content(repository, index).map(str::to_owned);
         let (Some(seen), Some(snapshot)) = (seen, repository.snapshots.get_mut(index)) else { continue };
+        sizes.extend(content.map(|content| (content, (seen.files, seen.bytes))));
         snapshot.files = Some(seen.files);
         snapshot.bytes = Some(seen.bytes);
         if adapter.paths_are_claims() {
@@ -71,6 +77,17 @@ pub(crate) async fn measure(spec: &BackupSpec, adapter: &dyn Adapter, repository
             }
         }
     }
+    let Repository { contents, snapshots, .. } = repository;
+    for snapshot in snapshots.iter_mut().filter(|s| s.files.is_none() || s.bytes.is_none()) {
+        if let Some((files, bytes)) = contents.get(&snapshot.name).and_then(|content| sizes.get(content)) {
+            (snapshot.files, snapshot.bytes) = (Some(*files), Some(*bytes));
+        }
+    }
+}
+
+/// What is in a copy, where the repository tells.
+fn content(repository: &Repository, index: usize) -> Option<&str> {
+    repository.contents.get(&repository.snapshots.get(index)?.name).map(String::as_str)
 }
 
 /// Fills in the size of one copy, where it is not known.

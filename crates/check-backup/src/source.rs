@@ -6,6 +6,7 @@ pub(crate) mod restic;
 pub(crate) mod tool;
 mod wal;
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use model::{Asked, Failure, FailureClass};
@@ -29,6 +30,8 @@ pub(crate) struct Repository {
     pub(crate) asked: Asked,
     /// The copies, in any order.
     pub(crate) snapshots: Vec<Snapshot>,
+    /// What is in a copy, by the copy's name, where the repository tells: copies with one content are measured once.
+    pub(crate) contents: BTreeMap<String, String>,
     /// The log between them.
     pub(crate) continuity: Vec<Continuity>,
     /// What else a reader should know.

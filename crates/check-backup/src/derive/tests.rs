@@ -46,6 +46,7 @@ fn derived(snapshots: Vec<Snapshot>, expect: Expect) -> BackupFacts {
         locks: Locks::unknown(),
         asked: Asked::All,
         snapshots,
+        contents: BTreeMap::new(),
         continuity: vec![],
         notes: vec![],
     };
@@ -185,6 +186,7 @@ fn a_cut_list_proves_no_history() {
         locks: Locks::unknown(),
         asked: Asked::Only(vec![]),
         snapshots: vec![snapshot("a", "2026-11-23T00:00:00Z", &["/a"])],
+        contents: BTreeMap::new(),
         continuity: vec![],
         notes: vec![],
     };

@@ -3,6 +3,7 @@
 //! Read with `--bypass-lock` and with a base folder of its own, so that neither the repository nor the user's cache is
 //! written to. Borg prints times without a zone, in that of its environment: it is given UTC.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use jiff::Timestamp;
@@ -172,6 +173,7 @@ impl super::Adapter for Adapter {
                 locks,
                 asked: Asked::All,
                 snapshots: archives.into_iter().map(snapshot).collect(),
+                contents: BTreeMap::new(),
                 continuity: Vec::new(),
                 notes: listed.notes,
             })

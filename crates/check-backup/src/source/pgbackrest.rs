@@ -238,6 +238,7 @@ impl super::Adapter for Adapter {
                 locks: locks(&stanza),
                 asked: Asked::All,
                 snapshots: stanza.backup.iter().map(|b| snapshot(b, &stanza.name, &wal)).collect(),
+                contents: BTreeMap::new(),
                 continuity,
                 notes,
             })

@@ -65,6 +65,7 @@ struct Listed {
     #[serde(default)]
     hostname: String,
     id: String,
+    tree: Option<String>,
     #[serde(default)]
     summary: Option<Summary>,
 }
@@ -127,6 +128,8 @@ impl super::Adapter for Adapter {
             let listed = listed?;
             let mut notes = listed.notes;
             notes.extend(config.notes);
+            let tree = |listed: &Listed| Some((listed.id.clone(), listed.tree.clone()?));
+            let contents = listed.value.iter().filter_map(tree).collect();
             let snapshots = listed.value.into_iter().map(snapshot).collect();
             Ok(Repository {
                 tool: listed.version,
@@ -136,6 +139,7 @@ impl super::Adapter for Adapter {
                 locks,
                 asked: Asked::All,
                 snapshots,
+                contents,
                 continuity: Vec::new(),
                 notes,
             })
