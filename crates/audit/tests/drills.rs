@@ -210,6 +210,6 @@ async fn a_journal_of_a_dead_run_is_undone_first_and_told() {
     let made = run(dir.path(), &ready).await;
     assert!(!scratch.exists());
     let line = format!("undone: the drill: removed {}", scratch.display());
-    assert_eq!(made.said, [line.clone()]);
+    assert_eq!(made.said, std::slice::from_ref(&line));
     assert!(made.assessment.notices.iter().any(|n| n.message == line && n.level == NoticeLevel::Note));
 }
