@@ -166,6 +166,7 @@ pub(super) fn conclude(said: &Said, disturbed: bool) -> Seen {
     let damaged = errors.iter().find(|e| e.outcome == ReadOutcome::Damaged);
     let ok = said.status.as_deref() == Some("ok");
     let (outcome, why) = match (damaged, errors.first(), said.unclear.first()) {
+        (Some(e), ..) if e.message.contains(&e.name) => (ReadOutcome::Damaged, e.message.clone()),
         (Some(e), ..) => (ReadOutcome::Damaged, format!("{}: {}", e.name, e.message)),
         (_, Some(e), _) => (
             ReadOutcome::NotProven,

@@ -310,10 +310,15 @@ pub(super) fn conclude(said: &Said, packs: &Packs, of: u32, names: &[String], ch
             Err(why) => part(name, ReadOutcome::NotProven, why),
         });
     }
-    let parts = names.iter().map(|name| {
-        let things = parts::number(name).and_then(|n| n.checked_sub(1)).map(|n| packs.in_group(n, of));
-        let not_read = ReadPart { name: name.clone(), outcome: ReadOutcome::NotRead, why: None, things };
-        ReadPart { things, ..by_part.remove(name).unwrap_or(not_read) }
+    // The part of a pack that is gone may hold no other, and so is not among the names.
+    let known = names.iter().chain(by_part.keys()).filter_map(|name| parts::number(name));
+    let numbers: BTreeSet<u32> = known.collect();
+    let parts = numbers.into_iter().map(|number| {
+        let group = number.saturating_sub(1);
+        let (name, things) = (parts::name(group, of), Some(packs.in_group(group, of)));
+        let found = by_part.get(&name).cloned();
+        let not_read = ReadPart { name, outcome: ReadOutcome::NotRead, why: None, things };
+        ReadPart { things, ..found.unwrap_or(not_read) }
     });
     let parts = parts.collect();
     Seen {

@@ -147,7 +147,8 @@ fn restic_in_all_its_states() {
         ("gone", 1, "19/30", true, &[("19/30", NotProven)], NotProven, 1),
         ("tree", 1, "19/30", false, &[("19/30", Intact)], Damaged, 1),
         ("index", 1, "19/30", false, &[("19/30", NotProven)], Damaged, 1),
-        ("none", 0, "2/30", false, &[], Intact, 0),
+        // A group without a pack: an integrity run that read nothing.
+        ("none", 0, "2/30", false, &[("2/30", NotProven)], Intact, 0),
     ] {
         let seen = restic(case, exit, chosen, disturbed);
         assert_eq!(outcomes(&seen), wanted, "{case}: {:?}", seen.parts);
