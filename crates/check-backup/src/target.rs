@@ -310,9 +310,11 @@ impl BackupTarget {
         Ok(BackupSpec { declared: self.clone(), set, expected, restore, read })
     }
 
-    /// The same with relative paths joined to a folder, which the inventory's is.
+    /// The same with relative paths joined to a folder, which the inventory's is, and made absolute: tools are run in
+    /// other folders, too.
     #[must_use]
     pub fn within(mut self, folder: &std::path::Path) -> Self {
+        let folder = std::path::absolute(folder).or_else(|_| std::env::current_dir()).unwrap_or_default();
         let join = |path: &mut String| {
             // An URL, or a restic backend such as `sftp:user@host:/path`, is no path here.
             if !path.contains(':') {

@@ -181,6 +181,20 @@ impl Restic {
         Ok(restic)
     }
 
+    /// A good backup of so many files of 10 MB that do not compress.
+    ///
+    /// # Errors
+    /// As [`Restic::empty`].
+    pub fn large(files: u32) -> Result<Self> {
+        let restic = Self::empty()?;
+        let mut noise = super::Noise(7);
+        for number in 0..files {
+            std::fs::write(restic.source().join(format!("large{number}")), noise.bytes(10_000_000))?;
+        }
+        restic.backup(&[&restic.source()], HOST, &["large"], None)?.finished.expect_code(0)?;
+        Ok(restic)
+    }
+
     /// Backs folders up under that host name; without a time, now. The log holds the JSON lines of `--json`.
     ///
     /// # Errors

@@ -1,6 +1,6 @@
 //! Servers of the lab by name, for measurements and for trying things by hand: `cargo xtask lab NAME…`.
 //!
-//! Prints `NAME ADDRESS` for each, and ends them when its standard input ends.
+//! Prints `NAME ADDRESS` for each, or `NAME REPOSITORY PASSWORD-FILE`, and ends them when its standard input ends.
 #![allow(clippy::print_stdout, reason = "its output is what it is for")]
 
 use std::io::Read as _;
@@ -8,10 +8,12 @@ use std::net::SocketAddr;
 
 use anyhow::{Result, bail};
 use tempfile::TempDir;
-use tests::{Authority, Behaviour, Hostile, Identity, Key, Leaf, Nginx, NginxTls, OpensslServer, Sshd, Stunnel};
+use tests::{
+    Authority, Behaviour, Hostile, Identity, Key, Leaf, Nginx, NginxTls, OpensslServer, Restic, Sshd, Stunnel,
+};
 
 /// What can be started.
-const NAMES: [&str; 13] = [
+const NAMES: [&str; 15] = [
     "nginx-intermediate",
     "nginx-intermediate-everywhere",
     "nginx-legacy",
@@ -25,9 +27,16 @@ const NAMES: [&str; 13] = [
     "endless-handshake",
     "huge-certificate",
     "one-byte-a-second",
+    "restic-10000",
+    "restic-1gb",
 ];
 
-/// A server that lives as long as this.
+/// How many snapshots `restic-10000` has beside the first.
+const SNAPSHOTS: u32 = 10_000;
+/// Files of 10 MB in `restic-1gb`.
+const LARGE_FILES: u32 = 100;
+
+/// A server, or a repository, that lives as long as this.
 type Alive = Box<dyn std::any::Any>;
 
 fn start(name: &str, identity: &Identity) -> Result<(SocketAddr, Alive)> {
@@ -67,6 +76,17 @@ fn start(name: &str, identity: &Identity) -> Result<(SocketAddr, Alive)> {
     })
 }
 
+/// A repository: its place and the file of its password.
+fn repository(name: &str) -> Result<Option<(String, Alive)>> {
+    let restic = match name {
+        "restic-10000" => Restic::with_snapshots(SNAPSHOTS)?,
+        "restic-1gb" => Restic::large(LARGE_FILES)?,
+        _ => return Ok(None),
+    };
+    let place = format!("{} {}", restic.repository().display(), restic.password_file().display());
+    Ok(Some((place, Box::new(restic))))
+}
+
 fn main() -> Result<()> {
     let names: Vec<String> = std::env::args().skip(1).collect();
     if names.is_empty() {
@@ -77,8 +97,11 @@ fn main() -> Result<()> {
     let identity = Authority::new()?.issue(folder.path(), "lab", &Leaf { key: Key::Rsa(2048), ..Leaf::default() })?;
     let mut servers = Vec::new();
     for name in &names {
-        let (address, server) = start(name, &identity)?;
-        println!("{name} {address}");
+        let (place, server) = match repository(name)? {
+            Some(found) => found,
+            None => start(name, &identity).map(|(address, server)| (address.to_string(), server))?,
+        };
+        println!("{name} {place}");
         servers.push(server);
     }
     let _ = std::io::stdin().read_to_end(&mut Vec::new());

@@ -1,5 +1,6 @@
 //! The figures that the project promises, measured in full and printed as one table.
 
+mod backup;
 mod build;
 mod judge;
 mod measure;
@@ -44,6 +45,8 @@ pub(crate) fn run(skip_build: bool) -> Result<()> {
     bars.extend(steps.step("one nginx", || scan::nginx(&probity))?);
     bars.extend(steps.step("1,000 targets", || scan::thousand(&probity))?);
     bars.extend(steps.step("judging", judge::many)?);
+    bars.extend(steps.step("a long catalogue", || backup::listing(&probity))?);
+    bars.extend(steps.step("a restore", || backup::drill(&probity))?);
     let scratch = Scratch::new("bars-pack")?;
     bars.extend(steps.step("replays", || pack::replays(&probity, scratch.path()))?);
     bars.extend(steps.step("flipped bytes", || pack::flips(&probity, scratch.path()))?);

@@ -30,8 +30,8 @@ fn read(bytes: &[u8]) -> Option<Written> {
 }
 
 /// Compares the canary that came back with those that were planted: the one that is in place now, and those of earlier
-/// drills, which their signed evidence names.
-pub(super) async fn look(cx: &Cx, live: &str, restored: Option<&Path>) -> Canary {
+/// drills, which their signed evidence names. `point` is the instant whose data the copy gives back.
+pub(super) async fn look(cx: &Cx, live: &str, restored: Option<&Path>, point: Option<Timestamp>) -> Canary {
     let canary = |outcome, why: Option<String>, planted| Canary {
         outcome,
         why,
@@ -75,8 +75,12 @@ pub(super) async fn look(cx: &Cx, live: &str, restored: Option<&Path>) -> Canary
 
 /// Digests of canaries that earlier drills planted.
 fn planted_before(prior: &[Evidence]) -> Vec<String> {
-    let next = |e: &Evidence| Some(e.facts.as_ref()?.get("canary")?.get("next")?.as_str()?.to_owned());
     prior.iter().filter_map(next).collect()
+}
+
+/// The digest of the canary that a drill planted.
+fn next(evidence: &Evidence) -> Option<String> {
+    Some(evidence.facts.as_ref()?.get("canary")?.get("next")?.as_str()?.to_owned())
 }
 
 /// Plants a new one in place of the old one. Anything else at that place is left alone.

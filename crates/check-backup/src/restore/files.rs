@@ -28,7 +28,6 @@ pub(super) async fn drill(
     adapter: &dyn Adapter,
     cx: &Cx,
 ) -> Result<RestoreFacts, Failure> {
-    let began = Instant::now();
     let mut repository = adapter.list(spec, cx).await?;
     let Some(newest) = newest(&repository) else { return Ok(nothing(spec, adapter, repository)) };
     measure::measure_one(spec, adapter, &mut repository, newest, cx).await;
@@ -53,11 +52,12 @@ pub(super) async fn drill(
         return Err(Failure::new(FailureClass::Missing, message));
     }
     let paths = (!drill.whole).then_some(wanted.as_slice());
-    let tool_began = Instant::now();
+    let began = Instant::now();
     let outcome = adapter.restore(spec, &snapshot, paths, &scratch, cx).await;
-    let tool_millis = millis(tool_began);
+    // Files can be used as soon as the tool is done with them.
+    let millis = millis(began);
     let (files, bytes) = contents(&scratch, cx).await;
-    let restored = restored(outcome, files, bytes, tool_millis, millis(began))?;
+    let restored = restored(outcome, files, bytes, millis)?;
 
     let place = |path: &str| restored_at(&scratch, &snapshot, path);
     let mut samples = Vec::new();
@@ -67,7 +67,7 @@ pub(super) async fn drill(
     let canary = match &drill.canary {
         None => no_canary(),
         Some(path) => {
-            let mut canary = canary::look(cx, path, place(path).as_deref()).await;
+            let mut canary = canary::look(cx, path, place(path).as_deref(), begun).await;
             match canary::plant(cx, path).await {
                 Ok(digest) => canary.next = Some(digest),
                 Err(why) => repository.notes.push(format!("the canary was not planted: {why}")),
@@ -169,13 +169,7 @@ fn room(snapshot: &Snapshot, scratch: &Path, cx: &Cx) -> Result<(), Failure> {
 }
 
 /// What the tool's restore came to. A full disk says nothing of the copy: the drill is then inconclusive.
-fn restored(
-    outcome: Result<(), Failure>,
-    files: i64,
-    bytes: i64,
-    tool_millis: i64,
-    millis: i64,
-) -> Result<Restored, Failure> {
+fn restored(outcome: Result<(), Failure>, files: i64, bytes: i64, millis: i64) -> Result<Restored, Failure> {
     let (outcome, why) = match outcome {
         Ok(()) if files > 0 => (Outcome::Present, None),
         Ok(()) => (Outcome::Absent, Some("the tool gave no file back".to_owned())),
@@ -186,7 +180,7 @@ fn restored(
             _ => return Err(failure),
         },
     };
-    Ok(Restored { outcome, why, files, bytes, tool_millis, millis })
+    Ok(Restored { outcome, why, files, bytes, tool_millis: millis, millis })
 }
 
 /// Where a file of this machine lies in the scratch folder. restic puts what was named by a relative path without the

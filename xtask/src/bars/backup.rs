@@ -1,0 +1,81 @@
+//! Backups: a long catalogue, and a restore of a gigabyte.
+
+use std::path::Path;
+use std::process::Command;
+use std::time::Instant;
+
+use anyhow::{Context as _, Result};
+
+use super::Bar;
+use super::measure::{median, probity, run};
+use crate::lab::Lab;
+use crate::shell::Scratch;
+
+/// How often each is measured.
+const RUNS: usize = 5;
+
+/// Listing 10,000 snapshots, beyond what restic itself takes for it.
+pub(super) fn listing(program: &Path) -> Result<Vec<Bar>> {
+    let (lab, scratch) = (Lab::start("restic-10000")?, Scratch::new("bars-backup")?);
+    inventory(&lab, scratch.path(), "")?;
+    let (mut own, mut all, mut peak) = (Vec::new(), Vec::new(), 0.0_f64);
+    for at in 0..RUNS {
+        own.push(run(&mut restic(&lab, &["snapshots"])?, &[0])?.seconds);
+        let mut audit = probity(program, scratch.path());
+        audit.args(["audit", "-c", "probity.yaml", "--out"]).arg(scratch.path().join(format!("pack{at}")));
+        let audit = run(&mut audit, &[0, 1, 3])?;
+        all.push(audit.seconds);
+        peak = peak.max(audit.peak_mb);
+    }
+    let (own, all) = (median(own), median(all));
+    Ok(vec![
+        Bar::under(
+            format!("10,000 snapshots: audit beyond restic's own {own:.1} s, median of {RUNS}"),
+            all - own,
+            2.0,
+            "s",
+        ),
+        Bar::under("10,000 snapshots: memory, peak", peak, 100.0, "MB"),
+    ])
+}
+
+/// Restoring 1 GB, against restic's own restore.
+pub(super) fn drill(program: &Path) -> Result<Vec<Bar>> {
+    let (lab, scratch) = (Lab::start("restic-1gb")?, Scratch::new("bars-drill")?);
+    inventory(&lab, scratch.path(), ", drill: { whole: true }")?;
+    let (mut own, mut all) = (Vec::new(), Vec::new());
+    for at in 0..3 {
+        let into = scratch.path().join(format!("own{at}"));
+        let into = into.to_str().context("no UTF-8")?;
+        own.push(run(&mut restic(&lab, &["restore", "latest", "--target", into])?, &[0])?.seconds);
+        std::fs::remove_dir_all(into)?;
+        let mut drill = probity(program, scratch.path());
+        drill
+            .args(["drill", "-c", "probity.yaml", "--allow-commands", "--out"])
+            .arg(scratch.path().join(format!("pack{at}")));
+        let began = Instant::now();
+        run(&mut drill, &[0, 1, 3])?;
+        all.push(began.elapsed().as_secs_f64());
+    }
+    let (own, all) = (median(own), median(all));
+    let name = format!("drill of 1 GB ({all:.1} s) against restic's own restore ({own:.1} s), medians of 3");
+    Ok(vec![Bar::under(name, all / own, 1.2, "×")])
+}
+
+/// Writes an inventory of the lab's repository.
+fn inventory(lab: &Lab, folder: &Path, more: &str) -> Result<()> {
+    let [repository, password] = lab.words.as_slice() else { anyhow::bail!("the lab names no repository") };
+    let text = format!(
+        "service: bars\npolicy: [backup-full]\ntargets:\n  - name: it\n    backup: {{ restic: {{ repository: \"{repository}\", \
+         password: \"file:{password}\" }}, expect: {{ hosts: [host1] }}{more} }}\n"
+    );
+    Ok(std::fs::write(folder.join("probity.yaml"), text)?)
+}
+
+/// restic as an audit calls it.
+fn restic(lab: &Lab, arguments: &[&str]) -> Result<Command> {
+    let [repository, password] = lab.words.as_slice() else { anyhow::bail!("the lab names no repository") };
+    let mut command = Command::new("restic");
+    command.args(["-r", repository, "--password-file", password, "--no-lock", "--no-cache", "--json"]).args(arguments);
+    Ok(command)
+}
