@@ -42,12 +42,14 @@ pub(super) async fn look(cx: &Cx, live: &str, restored: Option<&Path>, point: Op
     let in_place = cx.read_file(live, MOST).await.ok().filter(|bytes| read(bytes).is_some());
     let earlier = planted_before(cx.prior());
     let Some(restored) = restored else {
-        return match (&in_place, earlier.is_empty()) {
-            (None, true) => {
-                canary(Outcome::NotProven, Some("none was planted yet: the next drill looks for it".into()), None)
-            }
-            // It may have been planted after the copy was made: only its time tells.
-            _ => canary(Outcome::Absent, Some("the copy holds no canary, though one was planted".into()), None),
+        let planted = in_place.as_deref().and_then(read).and_then(|w| w.planted.parse::<Timestamp>().ok());
+        let before = |at: &Timestamp| point.is_none_or(|point| *at < point);
+        let earlier = cx.prior().iter().filter(|e| next(e).is_some()).map(|e| e.collected);
+        return if planted.into_iter().chain(earlier).any(|at| before(&at)) {
+            canary(Outcome::Absent, Some("the copy holds no canary, though one was planted before".into()), None)
+        } else {
+            let why = "none was planted before the copy was made: a later drill looks for it".to_owned();
+            canary(Outcome::NotProven, Some(why), None)
         };
     };
     let bytes = match cx.read_file(restored, MOST).await {
