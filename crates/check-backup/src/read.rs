@@ -34,6 +34,8 @@ const MOST_ERRORS: usize = 100;
 const MOST_SAID: usize = 300;
 /// Most bytes of what a tool prints while it reads.
 const MOST_OUTPUT: usize = 96 << 20;
+/// Time for what comes before and after the reading itself.
+const AROUND: Duration = Duration::from_secs(60);
 /// Time kept back to write down what was seen.
 const SPARE: Duration = Duration::from_secs(1);
 
@@ -93,6 +95,11 @@ impl Probe for BackupRead {
 
     fn attested_by_host_only(&self) -> bool {
         true
+    }
+
+    fn allowance(&self, target: &Target) -> Option<Duration> {
+        let time = spec(target).ok()?.read?.max_time;
+        Some(Duration::from_secs(u64::try_from(time).unwrap_or(0)) + AROUND)
     }
 }
 
@@ -159,7 +166,7 @@ impl Run<'_> {
             }
             Ok(output) => Ok(output),
             Err(failure) if failure.class == FailureClass::Timeout => Err(format!(
-                "'{name}' was not done after {} s, and was stopped; raise read.max_time and --deadline, or read.parts",
+                "'{name}' was not done after {} s, and was stopped; raise read.max_time or read.parts",
                 within.as_secs()
             )),
             Err(failure) => Err(failure.message),

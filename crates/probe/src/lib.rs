@@ -75,6 +75,12 @@ pub trait Probe: Send + Sync {
         false
     }
 
+    /// How long the target's own declaration lets this probe work, where that may be longer than the run's deadline for
+    /// one target.
+    fn allowance(&self, _target: &Target) -> Option<std::time::Duration> {
+        None
+    }
+
     /// Whether no raw bytes from the target stand behind the facts: a local tool's or kernel's word.
     fn attested_by_host_only(&self) -> bool {
         false

@@ -189,7 +189,7 @@ impl Run {
     ) -> Result<Facts, Failure> {
         let limits = self.budget.limits();
         let (deadline, option) = match journal {
-            None => (limits.deadline, "--deadline"),
+            None => (limits.deadline.max(job.probe.allowance(&job.target).unwrap_or_default()), "--deadline"),
             Some(_) => (limits.drill_deadline, "--drill-deadline"),
         };
         let cx = Cx {
