@@ -84,7 +84,7 @@ pub struct FileRecord {
     pub path: String,
     /// Bytes read (bounded).
     pub bytes: u64,
-    /// Digest of the bytes read; null where the content is secret (a private key).
+    /// Digest of the bytes read; null where the content is secret (a private key), or was not read as one whole.
     pub digest: Option<Digest>,
 }
 

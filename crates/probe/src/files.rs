@@ -199,7 +199,7 @@ impl Cx {
     }
 }
 
-fn of_error(path: &Path, e: &std::io::Error) -> FileError {
+pub(crate) fn of_error(path: &Path, e: &std::io::Error) -> FileError {
     let class = match e.kind() {
         ErrorKind::NotFound | ErrorKind::NotADirectory => FailureClass::Missing,
         ErrorKind::PermissionDenied => FailureClass::Permission,
@@ -208,6 +208,6 @@ fn of_error(path: &Path, e: &std::io::Error) -> FileError {
     error(path, class, &e.to_string())
 }
 
-fn error(path: &Path, class: FailureClass, message: &str) -> FileError {
+pub(crate) fn error(path: &Path, class: FailureClass, message: &str) -> FileError {
     FileError { path: path.display().to_string(), class, message: message.to_owned() }
 }

@@ -1,0 +1,226 @@
+//! Large local files and folders, for readers that don't wait for the runtime: read on a thread of their own, in pieces,
+//! until the probe's time is over.
+
+use std::ffi::OsStr;
+use std::fs::File;
+use std::io::{self, ErrorKind, Read, Seek, SeekFrom};
+use std::os::fd::{AsFd as _, OwnedFd};
+use std::os::unix::ffi::OsStrExt as _;
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use model::{FailureClass, FileRecord};
+use rustix::fs::{Dir, FileType, Mode, OFlags, openat};
+
+use crate::cx::{Cx, Stop};
+use crate::files::{FileError, error, of_error};
+use crate::recorder::Recorder;
+
+/// Time that is kept back for writing down what was seen.
+const SPARE: Duration = Duration::from_millis(500);
+/// How deep folders are walked into.
+const DEEPEST: usize = 100;
+
+/// Until when files may be read.
+#[derive(Clone)]
+struct Lease {
+    until: Instant,
+    stop: Stop,
+}
+
+impl Lease {
+    fn holds(&self) -> io::Result<()> {
+        if self.stop.is_stopped() || Instant::now() >= self.until {
+            return Err(io::Error::other("the time was over before all of it was read; raise --deadline"));
+        }
+        Ok(())
+    }
+}
+
+/// What is read of a file or a folder goes into the record when it is let go.
+struct Count {
+    path: String,
+    bytes: AtomicU64,
+    recorder: Arc<Recorder>,
+}
+
+impl Drop for Count {
+    fn drop(&mut self) {
+        let (path, bytes) = (std::mem::take(&mut self.path), self.bytes.load(Ordering::Relaxed));
+        self.recorder.file(FileRecord { path, bytes, digest: None });
+    }
+}
+
+/// A regular file that is read, not kept: reading and jumping end with an error once the probe's time is over. The record
+/// tells how many bytes were read of it.
+pub struct OpenFile {
+    file: File,
+    lease: Lease,
+    count: Arc<Count>,
+}
+
+impl Read for OpenFile {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.lease.holds()?;
+        let bytes = self.file.read(buffer)?;
+        self.count.bytes.fetch_add(bytes as u64, Ordering::Relaxed);
+        Ok(bytes)
+    }
+}
+
+impl Seek for OpenFile {
+    fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
+        self.lease.holds()?;
+        self.file.seek(to)
+    }
+}
+
+/// A regular file somewhere below a folder.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Below<'a> {
+    /// Its path from the folder on, with slashes.
+    pub name: &'a str,
+    /// Bytes.
+    pub size: u64,
+    /// When the content last changed, in seconds since the epoch; anyone who may write the file can set it.
+    pub modified: i64,
+}
+
+/// A folder and everything below it; no link in it is followed.
+pub struct OpenFolder {
+    folder: OwnedFd,
+    lease: Lease,
+    count: Arc<Count>,
+}
+
+impl OpenFolder {
+    /// Shows every regular file below, in no order, at most `most` files and folders. Gives the first symbolic link that
+    /// was met: what it leads to was not looked at.
+    ///
+    /// # Errors
+    /// Where a folder can't be read, there are more files, or the time is over.
+    pub fn each(&self, most: usize, show: &mut dyn FnMut(Below<'_>)) -> io::Result<Option<String>> {
+        let (mut waiting, mut link, mut met) = (vec![(String::new(), 0)], None, 0_usize);
+        while let Some((path, depth)) = waiting.pop() {
+            self.lease.holds()?;
+            let folder = self.at(&path, OFlags::DIRECTORY)?;
+            for entry in Dir::new(folder.try_clone()?)? {
+                let entry = entry?;
+                let name = entry.file_name().to_bytes();
+                if matches!(name, b"." | b"..") {
+                    continue;
+                }
+                met += 1;
+                if met > most {
+                    return Err(io::Error::other(format!("more than {most} files and folders")));
+                }
+                let stat = match rustix::fs::statat(&folder, entry.file_name(), rustix::fs::AtFlags::SYMLINK_NOFOLLOW) {
+                    Ok(stat) => stat,
+                    Err(rustix::io::Errno::NOENT) => continue,
+                    Err(e) => return Err(e.into()),
+                };
+                let name = String::from_utf8_lossy(name);
+                let below = if path.is_empty() { name.into_owned() } else { format!("{path}/{name}") };
+                match FileType::from_raw_mode(stat.st_mode) {
+                    FileType::RegularFile => show(Below {
+                        name: &below,
+                        size: u64::try_from(stat.st_size).unwrap_or_default(),
+                        modified: stat.st_mtime,
+                    }),
+                    FileType::Directory if depth >= DEEPEST => {
+                        return Err(io::Error::other(format!("folders lie more than {DEEPEST} deep")));
+                    }
+                    FileType::Directory => waiting.push((below, depth + 1)),
+                    FileType::Symlink => link = link.or(Some(below)),
+                    _ => {}
+                }
+            }
+        }
+        Ok(link)
+    }
+
+    /// Opens a regular file below; none where there is none of that name.
+    ///
+    /// # Errors
+    /// Where it can't be opened, is no regular file, or a link is on the way.
+    pub fn open(&self, name: &str) -> io::Result<Option<OpenFile>> {
+        self.lease.holds()?;
+        let opened = match self.at(name, OFlags::empty()) {
+            Err(e) if matches!(e.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => return Ok(None),
+            opened => File::from(opened?),
+        };
+        if !opened.metadata()?.is_file() {
+            return Err(io::Error::other("not a regular file"));
+        }
+        Ok(Some(OpenFile { file: opened, lease: self.lease.clone(), count: Arc::clone(&self.count) }))
+    }
+
+    /// Opens something below, step by step, so that no link leads out.
+    fn at(&self, path: &str, flags: OFlags) -> io::Result<OwnedFd> {
+        // A FIFO must not hold the thread.
+        let always = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NOFOLLOW | OFlags::NONBLOCK;
+        let mut steps = path.split('/').filter(|step| !step.is_empty()).peekable();
+        let mut at = self.folder.try_clone()?;
+        if steps.peek().is_none() {
+            // A new description: the place in a list of names is shared by copies of one.
+            return Ok(openat(at.as_fd(), ".", always | OFlags::DIRECTORY, Mode::empty())?);
+        }
+        while let Some(step) = steps.next() {
+            if step == ".." {
+                return Err(io::Error::other("leads out of the folder"));
+            }
+            // Not O_DIRECTORY on the way: of a link it says the same as of a file.
+            let flags = if steps.peek().is_none() { flags } else { OFlags::empty() };
+            at = openat(at.as_fd(), OsStr::from_bytes(step.as_bytes()), always | flags, Mode::empty())?;
+        }
+        Ok(at)
+    }
+}
+
+impl Cx {
+    /// Opens a regular file for reading piece by piece, on another thread: see [`OpenFile`].
+    ///
+    /// # Errors
+    /// Where it is missing, forbidden, or no regular file.
+    pub async fn open_file(&self, path: impl AsRef<Path>) -> Result<OpenFile, FileError> {
+        let (lease, count) = self.lease(path.as_ref(), "");
+        let owned = path.as_ref().to_owned();
+        let open = move || {
+            let flags = i32::try_from(OFlags::NONBLOCK.bits()).unwrap_or_default();
+            let file = File::options().read(true).custom_flags(flags).open(owned)?;
+            let regular = file.metadata()?.mode();
+            Ok((file, FileType::from_raw_mode(regular)))
+        };
+        match blocking(open).await.map_err(|e| of_error(path.as_ref(), &e))? {
+            (file, FileType::RegularFile) => Ok(OpenFile { file, lease, count: Arc::new(count) }),
+            _ => Err(error(path.as_ref(), FailureClass::Unreadable, "not a regular file")),
+        }
+    }
+
+    /// Opens a folder to look through it on another thread: see [`OpenFolder`].
+    ///
+    /// # Errors
+    /// Where it is missing, forbidden, or no folder.
+    pub async fn open_folder(&self, path: impl AsRef<Path>) -> Result<OpenFolder, FileError> {
+        let (lease, count) = self.lease(path.as_ref(), "/");
+        let owned = path.as_ref().to_owned();
+        let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::DIRECTORY;
+        let open = move || Ok(rustix::fs::open(owned, flags, Mode::empty())?);
+        let folder = blocking(open).await.map_err(|e| of_error(path.as_ref(), &e))?;
+        Ok(OpenFolder { folder, lease, count: Arc::new(count) })
+    }
+
+    fn lease(&self, path: &Path, mark: &str) -> (Lease, Count) {
+        let until = Instant::now() + self.remaining().saturating_sub(SPARE);
+        let path = format!("{}{mark}", path.display());
+        let count = Count { path, bytes: AtomicU64::new(0), recorder: Arc::clone(&self.recorder) };
+        (Lease { until, stop: self.stop.clone() }, count)
+    }
+}
+
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> io::Result<T> + Send + 'static) -> io::Result<T> {
+    tokio::task::spawn_blocking(work).await.unwrap_or_else(|e| Err(io::Error::other(e)))
+}
