@@ -36,6 +36,9 @@ use input::{Halt, Input, Jumping, Meter, Raw, Step};
 /// Text from a payload is cut to so many characters.
 const TEXT: usize = 256;
 
+/// What [`Inspection::why`] says of a base backup in which everything was found but the WAL that it needs.
+pub const WAL_ELSEWHERE: &str = "the WAL that it needs is not in it: it has to come from the archive";
+
 /// How a payload ended, as far as it was looked at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ended {
@@ -159,6 +162,11 @@ pub struct Inspection {
     pub prepared: Option<bool>,
     /// Stretches of log that belong to it.
     pub log: Vec<LogRange>,
+    /// Of the paths that were asked for, those under which at least one file was seen; see [`inspect_for`]. They are
+    /// compared without a slash in front.
+    pub held: Vec<String>,
+    /// Those that no file was seen under.
+    unseen: Vec<String>,
     /// Top-level names inside, at most [`Bounds::names`]; a `…` at the end says that there are more.
     pub names: Vec<String>,
     /// Checksums that were compared and agreed: `crc64 of the file`, `adler32 of each table`. Empty: nothing protects
@@ -191,6 +199,8 @@ impl Inspection {
             incremental: None,
             prepared: None,
             log: Vec::new(),
+            held: Vec::new(),
+            unseen: Vec::new(),
             names: Vec::new(),
             checked_by: Vec::new(),
             read: 0,
@@ -228,12 +238,38 @@ impl Inspection {
         self.names.push(if self.names.len() < most { name } else { "…".to_owned() });
     }
 
+    /// Notes a file, if it lies under a path that was asked for.
+    fn file(&mut self, path: &[u8]) {
+        if self.unseen.is_empty() {
+            return;
+        }
+        let path = rootless(path);
+        let under = |wanted: &str| {
+            let rest = path.strip_prefix(rootless(wanted.as_bytes()));
+            rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(b"/") || rest.len() == path.len())
+        };
+        let held = self.unseen.extract_if(.., |wanted| under(wanted));
+        self.held.extend(held);
+    }
+
     /// Notes the database, once, up to the bound.
     fn database(&mut self, name: &str, most: usize) {
         let name = text(name.as_bytes());
         if self.origin.databases.len() < most && !self.origin.databases.contains(&name) {
             self.origin.databases.push(name);
         }
+    }
+}
+
+/// A path without what stands for the root or for the folder that one is in.
+fn rootless(mut path: &[u8]) -> &[u8] {
+    while let Some(rest) = path.strip_prefix(b"./").or_else(|| path.strip_prefix(b"/")) {
+        path = rest;
+    }
+    match path.split_last() {
+        Some((b'/', rest)) => rest,
+        _ if path == b"." => &[],
+        _ => path,
     }
 }
 
@@ -246,7 +282,18 @@ fn text(bytes: &[u8]) -> String {
 /// Inspects one payload. `kind` says what is expected: another format then is *not proven*. None takes what is there.
 ///
 /// An error of the reader itself (also one that the caller makes to keep a deadline) ends as *not proven*.
-pub fn inspect<R: Read + Seek>(kind: Option<Format>, mut reader: R, depth: Depth, bounds: Bounds) -> Inspection {
+pub fn inspect<R: Read + Seek>(kind: Option<Format>, reader: R, depth: Depth, bounds: Bounds) -> Inspection {
+    inspect_for(kind, reader, depth, bounds, &[])
+}
+
+/// As [`inspect`]; [`Inspection::held`] then tells which of these paths at least one file inside an archive lies under.
+pub fn inspect_for<R: Read + Seek>(
+    kind: Option<Format>,
+    mut reader: R,
+    depth: Depth,
+    bounds: Bounds,
+    wanted: &[String],
+) -> Inspection {
     let length = reader.seek(SeekFrom::End(0)).and_then(|length| reader.seek(SeekFrom::Start(0)).map(|_| length));
     let meter = Meter::new(bounds);
     let length = match length {
@@ -257,7 +304,7 @@ pub fn inspect<R: Read + Seek>(kind: Option<Format>, mut reader: R, depth: Depth
         }
     };
     let raw = Jumping(Raw { inner: reader, meter: Rc::clone(&meter) });
-    walk(kind, Input::new(Box::new(raw), meter, Some(length)), depth)
+    walk(kind, Input::new(Box::new(raw), meter, Some(length)), depth, wanted)
 }
 
 /// Inspects one payload that can't be jumped in, such as the output of a command or an object in a store. Formats whose
@@ -266,7 +313,7 @@ pub fn inspect_stream<R: Read>(kind: Option<Format>, reader: R, depth: Depth, bo
     let meter = Meter::new(bounds);
     let shown = unpack::Glimpse { inner: reader, left: unpack::glimpse(depth), what: "a stream" };
     let raw = Raw { inner: shown, meter: Rc::clone(&meter) };
-    walk(kind, Input::new(Box::new(raw), meter, None), depth)
+    walk(kind, Input::new(Box::new(raw), meter, None), depth, &[])
 }
 
 /// A folder that holds one copy: the directory format of pg_dump, pg_basebackup, mariabackup. Names are relative, with
@@ -306,9 +353,9 @@ fn expected(kind: Option<Format>, found: Format) -> Step<()> {
 }
 
 /// Walks through a payload, through one compression if there is one.
-fn walk(kind: Option<Format>, mut input: Input<'_>, depth: Depth) -> Inspection {
+fn walk(kind: Option<Format>, mut input: Input<'_>, depth: Depth, wanted: &[String]) -> Inspection {
     let meter = Rc::clone(input.meter());
-    let mut seen = Inspection::new(Format::Unknown);
+    let mut seen = Inspection { unseen: wanted.to_vec(), ..Inspection::new(Format::Unknown) };
     let result = unpack::layers(kind, &mut input, depth, &mut seen);
     seen.end(result, &meter)
 }

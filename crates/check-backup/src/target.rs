@@ -179,7 +179,7 @@ pub struct PgBackRest {
 }
 
 /// Files that match a pattern, each a copy.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Files {
     /// A path whose last part may hold `*`: `/srv/dumps/app-*.dump`; a folder that matches is a copy too.
@@ -190,6 +190,20 @@ pub struct Files {
     /// PostgreSQL's system identifier that base backups must have.
     #[serde(default)]
     pub id: Option<String>,
+    /// The database that they are dumps of, for formats that don't tell: plain SQL of `pg_dump`, Redis.
+    #[serde(default)]
+    pub database: Option<String>,
+    /// The time zone of the machine that made them (`Europe/Zurich`), for formats that note civil time alone: `pg_dump`,
+    /// `mariadb-dump`, `mariabackup`. This machine's zone by default.
+    #[serde(default)]
+    pub timezone: Option<String>,
+    /// Take the time of a copy that carries none inside (plain SQL of `pg_dump`, archives, folders, encrypted files) from
+    /// the file system. Anyone who may write the file can set that time, and copying a file may keep or change it.
+    #[serde(default)]
+    pub trust_mtime: bool,
+    /// Where the write-ahead log of base backups is archived: a path whose last part may hold `*`, such as `/srv/wal/*`.
+    #[serde(default)]
+    pub wal: Option<String>,
 }
 
 /// The format of a file that is a copy.
@@ -273,6 +287,12 @@ impl BackupTarget {
             }
             _ => return Err((String::new(), "a backup target is one repository; make the others targets too".into())),
         }
+        if let Some(zone) = self.files.as_ref().and_then(|files| files.timezone.as_deref()) {
+            jiff::tz::TimeZone::get(zone).map_err(|_| {
+                let message = format!("'{zone}' is no time zone that is known here; write one such as Europe/Zurich");
+                ("files.timezone".to_owned(), message)
+            })?;
+        }
         let e = &self.expect;
         let span = |field: &str, text: &Option<String>| match text {
             None => Ok(None),
@@ -341,6 +361,7 @@ impl BackupTarget {
         }
         if let Some(files) = &mut self.files {
             join(&mut files.pattern);
+            files.wal.iter_mut().for_each(join);
         }
         self.logs.iter_mut().for_each(join);
         self.drill.iter_mut().filter_map(|d| d.canary.as_mut()).for_each(join);
@@ -453,6 +474,16 @@ mod tests {
         for wrong in ["", "GiB", "1gib", "-1", "1.5GB", "99999999999TiB", "1µB"] {
             assert!(bytes(wrong).is_err(), "{wrong}");
         }
+    }
+
+    #[test]
+    fn time_zones_are_checked() {
+        let of = |zone: &str| {
+            let files = Files { timezone: Some(zone.to_owned()), ..Files::default() };
+            BackupTarget { files: Some(files), ..BackupTarget::default() }.resolve("it")
+        };
+        assert!(of("Europe/Zurich").is_ok() && of("UTC").is_ok());
+        assert_eq!(of("Europe/Nowhere").map_err(|(field, _)| field), Err("files.timezone".to_owned()));
     }
 
     #[test]

@@ -101,6 +101,9 @@ pub(super) fn entries(
         let path = path.unwrap_or_else(|| header.path_bytes().into_owned());
         let path = path.split(|byte| *byte == 0).next().unwrap_or_default();
         seen.named(path, bounds.names);
+        if !bare(kind) || kind == EntryType::Link {
+            seen.file(path);
+        }
         if bare(kind) {
             continue;
         }

@@ -185,7 +185,7 @@ fn wal(needed: &[Wal], segments: &Segments) -> Step<()> {
         return Err(Halt::damaged("backup_manifest names no WAL"));
     }
     let Some(size) = segments.values().next().copied() else {
-        return Err(Halt::not_proven("the WAL that it needs is not in it: it has to come from the archive"));
+        return Err(Halt::not_proven(super::WAL_ELSEWHERE));
     };
     if !size.is_power_of_two() || !((1 << 20)..=(1 << 30)).contains(&size) {
         return Err(Halt::damaged(format!("a segment of WAL has {size} bytes")));
@@ -230,7 +230,7 @@ fn tars(
             return Err(Halt::damaged(format!("{tablespace}.tar of a tablespace is missing")));
         }
     }
-    if !has("pg_wal") {
+    if !has("pg_wal") && depth == Depth::Head {
         wal(&manifest.wal, &Segments::new())?;
     }
     if depth == Depth::Head {

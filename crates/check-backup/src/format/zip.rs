@@ -71,6 +71,7 @@ pub(super) fn walk(input: &mut Input<'_>, depth: Depth, seen: &mut Inspection) -
         if entry.is_dir() {
             continue;
         }
+        seen.file(entry.file_path().as_ref());
         if let Some(text) = modified(&entry.last_modified()) {
             newest = newest.max(Some(text));
         }

@@ -1,5 +1,5 @@
 use super::*;
-use crate::format::{Detected, Packing, Seal, detect, inspect_stream};
+use crate::format::{Detected, Packing, Seal, detect, inspect_for, inspect_stream};
 
 #[test]
 fn tar_variants() {
@@ -118,4 +118,33 @@ fn nothing_is_not_a_backup() {
     assert_eq!(full(b"").ended, Ended::Truncated);
     assert_eq!(full(&[0; 100]).ended, Ended::NotProven);
     assert_eq!(Memory::default().ended(), (Ended::NotProven, Ended::NotProven));
+}
+
+#[test]
+fn paths_are_held_where_a_file_lies_under_them() {
+    let mut archive = tar::Builder::new(Vec::new());
+    for (name, kind) in [
+        ("./srv/other/a", tar::EntryType::Regular),
+        ("srv/data2/b", tar::EntryType::Regular),
+        ("srv/empty/", tar::EntryType::Directory),
+        ("etc/app.conf", tar::EntryType::Regular),
+    ] {
+        let mut header = tar::Header::new_gnu();
+        header.set_entry_type(kind);
+        header.set_size(0);
+        archive.append_data(&mut header, name, io::empty()).unwrap();
+    }
+    let bytes = archive.into_inner().unwrap();
+    let wanted = ["/srv/data", "/srv/other", "/srv/empty", "/srv", "srv/data2/", "/etc/app.conf", "/etc/app", "/"]
+        .map(str::to_owned);
+    for depth in [Depth::Head, Depth::Full] {
+        let mut seen = inspect_for(None, Cursor::new(&bytes), depth, Bounds::default(), &wanted);
+        seen.held.sort();
+        assert_eq!(seen.held, ["/", "/etc/app.conf", "/srv", "/srv/other", "srv/data2/"]);
+    }
+    let wanted = ["/data/".to_owned(), "/dat".to_owned()];
+    for name in ["d.zip", "stored.zip", "gnu.tar", "pax.tar.zst"] {
+        let seen = inspect_for(None, Cursor::new(fixture(name)), Depth::Head, Bounds::default(), &wanted);
+        assert_eq!(seen.held, ["/data/"], "{name}");
+    }
 }
