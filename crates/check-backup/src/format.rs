@@ -343,6 +343,27 @@ pub fn inspect_folder(kind: Option<Format>, folder: &dyn Folder, depth: Depth, b
     seen.end(result, &meter)
 }
 
+/// Looks through a folder of plain files: what is in it; nothing in it says whether that is all.
+pub fn inspect_plain(folder: &dyn Folder, bounds: Bounds, wanted: &[String]) -> Inspection {
+    let meter = Meter::new(bounds);
+    let mut seen = Inspection { unseen: wanted.to_vec(), ..Inspection::new(Format::Folder) };
+    let (mut files, mut bytes) = (0_u64, 0_u64);
+    let listed = folder.each(&mut |name, size| {
+        files += 1;
+        bytes = bytes.saturating_add(size);
+        seen.named(name.as_bytes(), bounds.names);
+        seen.file(name.as_bytes());
+    });
+    let why = match listed {
+        Ok(()) => {
+            (seen.counts.files, seen.counts.bytes) = (Some(files), Some(bytes));
+            "a folder of plain files does not say what belongs into it".to_owned()
+        }
+        Err(error) => format!("reading failed: {error}"),
+    };
+    seen.end(Err(Halt::not_proven(why)), &meter)
+}
+
 fn expected(kind: Option<Format>, found: Format) -> Step<()> {
     match kind {
         Some(kind) if kind != found => {
@@ -369,7 +390,7 @@ fn contents(format: Format, input: &mut Input<'_>, depth: Depth, seen: &mut Insp
         Format::Tar | Format::PgDumpTar | Format::PgBasebackup => archive::walk(input, depth, seen),
         Format::Zip => zip::walk(input, depth, seen),
         Format::Xbstream => xbstream::walk(input, depth, seen),
-        Format::PgDumpDirectory | Format::Mariabackup | Format::Unknown => {
+        Format::PgDumpDirectory | Format::Mariabackup | Format::Folder | Format::Unknown => {
             Err(Halt::not_proven("the contents are of no known format"))
         }
     }

@@ -1,6 +1,7 @@
 //! What keeps copies: one adapter a file, one common form of what they find.
 
 pub(crate) mod borg;
+pub(crate) mod files;
 pub(crate) mod pgbackrest;
 pub(crate) mod restic;
 pub(crate) mod tool;
@@ -112,7 +113,7 @@ pub(crate) fn adapter(spec: &BackupSpec) -> Option<Box<dyn Adapter>> {
     if let Some(pgbackrest) = &declared.pgbackrest {
         return Some(Box::new(pgbackrest::Adapter::new(pgbackrest.clone())));
     }
-    None
+    declared.files.as_ref().map(|files| Box::new(files::Adapter::new(files.clone())) as Box<dyn Adapter>)
 }
 
 impl Identity {

@@ -21,6 +21,8 @@ use crate::recorder::Recorder;
 
 /// Time that is kept back for writing down what was seen.
 const SPARE: Duration = Duration::from_millis(500);
+/// Bytes that are read at once: few, as a decoder may make a thousand times as many of them before it asks again.
+const PIECE: usize = 8 << 10;
 /// How deep folders are walked into.
 const DEEPEST: usize = 100;
 
@@ -65,7 +67,8 @@ pub struct OpenFile {
 impl Read for OpenFile {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         self.lease.holds()?;
-        let bytes = self.file.read(buffer)?;
+        let piece = buffer.len().min(PIECE);
+        let bytes = self.file.read(buffer.get_mut(..piece).unwrap_or_default())?;
         self.count.bytes.fetch_add(bytes as u64, Ordering::Relaxed);
         Ok(bytes)
     }

@@ -33,6 +33,8 @@ pub enum Format {
     Tar,
     /// zip.
     Zip,
+    /// A folder of plain files.
+    Folder,
     /// None of these.
     #[default]
     Unknown,
@@ -54,6 +56,7 @@ impl Format {
             Self::RedisRdb => "Redis RDB",
             Self::Tar => "tar",
             Self::Zip => "zip",
+            Self::Folder => "folder",
             Self::Unknown => "unknown",
         }
     }
