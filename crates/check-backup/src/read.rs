@@ -5,6 +5,7 @@
 //! is stopped, or says too little, proves nothing: that is never damage, and never intact.
 
 mod borg;
+mod files;
 mod parts;
 mod pgbackrest;
 mod restic;
@@ -127,7 +128,7 @@ fn reader(spec: &BackupSpec) -> Option<Box<dyn Reader>> {
     if let Some(pgbackrest) = &declared.pgbackrest {
         return Some(Box::new(pgbackrest::Reader { source: pgbackrest.clone() }));
     }
-    None
+    declared.files.as_ref().map(|files| Box::new(files::Reader { source: files.clone() }) as Box<dyn Reader>)
 }
 
 /// One run of a reader.

@@ -184,12 +184,12 @@ impl OpenFolder {
 }
 
 impl Cx {
-    /// Opens a regular file for reading piece by piece, on another thread: see [`OpenFile`].
+    /// Opens a regular file for reading piece by piece, on another thread, no longer than `within`: see [`OpenFile`].
     ///
     /// # Errors
     /// Where it is missing, forbidden, or no regular file.
-    pub async fn open_file(&self, path: impl AsRef<Path>) -> Result<OpenFile, FileError> {
-        let (lease, count) = self.lease(path.as_ref(), "");
+    pub async fn open_file(&self, path: impl AsRef<Path>, within: Duration) -> Result<OpenFile, FileError> {
+        let (lease, count) = self.lease(path.as_ref(), "", within);
         let owned = path.as_ref().to_owned();
         let open = move || {
             let flags = i32::try_from(OFlags::NONBLOCK.bits()).unwrap_or_default();
@@ -203,12 +203,12 @@ impl Cx {
         }
     }
 
-    /// Opens a folder to look through it on another thread: see [`OpenFolder`].
+    /// Opens a folder to look through it on another thread, no longer than `within`: see [`OpenFolder`].
     ///
     /// # Errors
     /// Where it is missing, forbidden, or no folder.
-    pub async fn open_folder(&self, path: impl AsRef<Path>) -> Result<OpenFolder, FileError> {
-        let (lease, count) = self.lease(path.as_ref(), "/");
+    pub async fn open_folder(&self, path: impl AsRef<Path>, within: Duration) -> Result<OpenFolder, FileError> {
+        let (lease, count) = self.lease(path.as_ref(), "/", within);
         let owned = path.as_ref().to_owned();
         let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::DIRECTORY;
         let open = move || Ok(rustix::fs::open(owned, flags, Mode::empty())?);
@@ -216,8 +216,8 @@ impl Cx {
         Ok(OpenFolder { folder, lease, count: Arc::new(count) })
     }
 
-    fn lease(&self, path: &Path, mark: &str) -> (Lease, Count) {
-        let until = Instant::now() + self.remaining().saturating_sub(SPARE);
+    fn lease(&self, path: &Path, mark: &str, within: Duration) -> (Lease, Count) {
+        let until = Instant::now() + within.min(self.remaining().saturating_sub(SPARE));
         let path = format!("{}{mark}", path.display());
         let count = Count { path, bytes: AtomicU64::new(0), recorder: Arc::clone(&self.recorder) };
         (Lease { until, stop: self.stop.clone() }, count)

@@ -12,6 +12,8 @@ use common::{Told, observe};
 use model::{Evidence, Facts, FailureClass};
 use probe::{Cx, Limits, OpenFile, OpenFolder, Stop};
 
+const LONG: Duration = Duration::from_secs(600);
+
 /// Lets a probe do something with an open file and folder, and gives its evidence.
 async fn told(
     dir: &Path,
@@ -23,8 +25,8 @@ async fn told(
     let probe = Told::new(move |cx: &Cx| {
         let (dir, act) = (dir.clone(), act.clone());
         Box::pin(async move {
-            let mut file = cx.open_file(dir.join("file")).await.unwrap();
-            let folder = cx.open_folder(&dir).await.unwrap();
+            let mut file = cx.open_file(dir.join("file"), LONG).await.unwrap();
+            let folder = cx.open_folder(&dir, LONG).await.unwrap();
             tokio::task::spawn_blocking(move || act(&mut file, &folder)).await.unwrap();
             Ok(Facts::default())
         })
@@ -106,11 +108,11 @@ async fn nothing_but_regular_files_and_folders() {
     let probe = Told::new(move |cx: &Cx| {
         let path = path.clone();
         Box::pin(async move {
-            assert!(cx.open_file(path.join("fifo")).await.is_err());
-            assert!(cx.open_file(&path).await.is_err());
-            assert!(cx.open_file(path.join("missing")).await.is_err());
-            assert!(cx.open_folder(path.join("fifo")).await.is_err());
-            let folder = cx.open_folder(&path).await.unwrap();
+            assert!(cx.open_file(path.join("fifo"), LONG).await.is_err());
+            assert!(cx.open_file(&path, LONG).await.is_err());
+            assert!(cx.open_file(path.join("missing"), LONG).await.is_err());
+            assert!(cx.open_folder(path.join("fifo"), LONG).await.is_err());
+            let folder = cx.open_folder(&path, LONG).await.unwrap();
             assert!(folder.open("fifo").is_err());
             Ok(Facts::default())
         })

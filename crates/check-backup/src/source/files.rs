@@ -12,6 +12,7 @@ mod look;
 mod tests;
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use futures::StreamExt as _;
 use jiff::Timestamp;
@@ -24,8 +25,9 @@ use crate::facts::{Encryption, Identity, Locks, Outcome, Snapshot, SourceKind};
 use crate::format::{Bounds, Depth, Ended, Format, Inspection};
 use crate::pattern;
 use crate::target::{BackupSpec, FileFormat, Files};
+pub(crate) use copy::protected;
 use copy::{Context, Zone};
-use look::{Match, look};
+use look::{Extent, Match, look};
 
 /// Copies that are looked into, the newest by the file system's times.
 const MOST_COPIES: usize = 1_000;
@@ -107,7 +109,8 @@ impl Adapter {
         let wanted = wanted.as_slice();
         let mut copies: Vec<Copy> = futures::stream::iter(found)
             .map(|found| async move {
-                let seen = look(cx, &self.source, &found, Depth::Head, Bounds::default(), wanted).await;
+                let extent = Extent { depth: Depth::Head, bounds: Bounds::default(), within: cx.remaining() };
+                let seen = look(cx, &self.source, &found, extent, wanted).await;
                 Copy { found, seen, depth: Depth::Head }
             })
             .buffered(READ_AT_ONCE)
@@ -118,7 +121,8 @@ impl Adapter {
             .filter_map(|index| std::future::ready(copies.get(index).map(|copy| (index, copy.found.clone()))))
             .map(|(index, found)| async move {
                 let bounds = Bounds { read: MOST_WHOLE, ..Bounds::default() };
-                (index, look(cx, &self.source, &found, Depth::Full, bounds, wanted).await)
+                let extent = Extent { depth: Depth::Full, bounds, within: cx.remaining() };
+                (index, look(cx, &self.source, &found, extent, wanted).await)
             })
             .buffered(READ_AT_ONCE)
             .collect()
@@ -164,6 +168,7 @@ impl Adapter {
             locks: Locks::all(Vec::new()),
             asked,
             snapshots,
+            contents: BTreeMap::new(),
             continuity,
             notes,
         })
@@ -197,9 +202,15 @@ impl Adapter {
 ///
 /// # Errors
 /// Why nothing can be said of it: it can't be opened, vanished, or changed meanwhile.
-pub(crate) async fn inspect_full(source: &Files, name: &str, bounds: Bounds, cx: &Cx) -> Result<Inspection, String> {
+pub(crate) async fn inspect_full(
+    source: &Files,
+    name: &str,
+    bounds: Bounds,
+    within: Duration,
+    cx: &Cx,
+) -> Result<Inspection, String> {
     let found = look::find(cx, path_of(source, name), true).await.map_err(|e| e.to_string())?;
-    look(cx, source, &found, Depth::Full, bounds, &[]).await
+    look(cx, source, &found, Extent { depth: Depth::Full, bounds, within }, &[]).await
 }
 
 /// Where a copy of that name lies.
@@ -344,10 +355,17 @@ impl super::Adapter for Adapter {
         each: &'a mut (dyn FnMut(Entry<'_>) + Send),
     ) -> BoxFuture<'a, Result<(), Failure>> {
         Box::pin(async move {
-            let folder = cx.open_folder(path_of(&self.source, snapshot)).await.map_err(|e| {
-                let message = format!("{e}; only the files in folders can be compared");
-                Failure::new(e.class, message)
-            })?;
+            let failed = |why: String| Failure::new(FailureClass::Missing, format!("{snapshot}: {why}"));
+            let found =
+                look::find(cx, path_of(&self.source, snapshot), true).await.map_err(|e| failed(e.to_string()))?;
+            let extent = Extent { depth: Depth::Head, bounds: Bounds::default(), within: cx.remaining() };
+            let is_folder = found.metadata.is_some_and(|at| at.is_dir);
+            let plain = is_folder
+                && look(cx, &self.source, &found, extent, &[]).await.map_err(failed)?.format == Format::Folder;
+            if !plain {
+                return Err(failed("only the files in plain folders can be listed".to_owned()));
+            }
+            let folder = cx.open_folder(&found.path, cx.remaining()).await.map_err(|e| failed(e.to_string()))?;
             let (sender, mut receiver) = tokio::sync::mpsc::channel::<(String, i64)>(1_024);
             let walk = tokio::task::spawn_blocking(move || {
                 folder.each(MOST_BELOW, &mut |file| {

@@ -7,7 +7,7 @@ use model::Asked;
 
 use super::look::Match;
 use crate::facts::{Basis, Complete, Expected, Outcome, Snapshot, SnapshotKind};
-use crate::format::{Depth, Ended, Format, Inspection};
+use crate::format::{Depth, Ended, Format, Inspection, WAL_ELSEWHERE};
 use crate::target::{FileFormat, Files};
 
 /// The zone in which civil times inside copies are read.
@@ -190,7 +190,8 @@ impl Context<'_> {
     fn counts(&self, seen: &Inspection, snapshot: &mut Snapshot) {
         let counts = &seen.counts;
         let folder = matches!(seen.format, Format::Folder | Format::Mariabackup);
-        let ended = seen.ended != Ended::NotProven || seen.format == Format::Folder;
+        // Counts stand where all was counted: not where reading stopped on the way.
+        let ended = seen.ended != Ended::NotProven || seen.format == Format::Folder || seen.why == WAL_ELSEWHERE;
         let counted = |count: Option<u64>| count.filter(|_| ended).map(number);
         let files = matches!(
             seen.format,
@@ -217,6 +218,12 @@ pub(super) fn archives(format: Format) -> bool {
     matches!(format, Format::Tar | Format::Zip)
 }
 
+/// Whether checksums over the contents were compared.
+pub(crate) fn protected(seen: &Inspection) -> bool {
+    // The manifest's own sum protects the list of files, not the files.
+    seen.checked_by.iter().any(|check| check != "sha256 of the manifest")
+}
+
 fn complete(seen: &Inspection, depth: Depth) -> Complete {
     let complete = |outcome, why| Complete { outcome, basis: Some(Basis::EndMark), why };
     match seen.ended {
@@ -229,7 +236,7 @@ fn complete(seen: &Inspection, depth: Depth) -> Complete {
             complete(Outcome::Present, Some(why.to_owned()))
         }
         Ended::Complete => {
-            let why = (depth == Depth::Full && seen.checked_by.is_empty())
+            let why = (depth == Depth::Full && !protected(seen))
                 .then(|| "no checksum protects its contents: a changed byte would not show".to_owned());
             complete(Outcome::Present, why)
         }

@@ -3,6 +3,7 @@
 use std::cell::{Cell, RefCell};
 use std::io::{self, Read};
 use std::path::Path;
+use std::time::Duration;
 
 use jiff::Timestamp;
 use model::FailureClass;
@@ -60,6 +61,15 @@ pub(super) async fn find(cx: &Cx, path: String, follow: bool) -> Result<Match, F
     Ok(Match { name, path: at, metadata: Some(metadata) })
 }
 
+/// How much to look at.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Extent {
+    pub(crate) depth: Depth,
+    pub(crate) bounds: Bounds,
+    /// How long it may take; never longer than the probe has.
+    pub(crate) within: Duration,
+}
+
 /// Looks into a copy.
 ///
 /// # Errors
@@ -68,18 +78,18 @@ pub(super) async fn look(
     cx: &Cx,
     source: &Files,
     found: &Match,
-    depth: Depth,
-    bounds: Bounds,
+    extent: Extent,
     wanted: &[String],
 ) -> Result<Inspection, String> {
+    let Extent { depth, bounds, within } = extent;
     let Some(before) = found.metadata else { return Err(VANISHED.to_owned()) };
     let wanted = wanted.to_vec();
     let work: Box<dyn FnOnce() -> Inspection + Send> = if before.is_dir {
-        let folder = cx.open_folder(&found.path).await.map_err(|e| gone(&e))?;
+        let folder = cx.open_folder(&found.path, within).await.map_err(|e| gone(&e))?;
         let format = source.format;
         Box::new(move || in_folder(format, folder, depth, bounds, &wanted))
     } else {
-        let file = cx.open_file(&found.path).await.map_err(|e| gone(&e))?;
+        let file = cx.open_file(&found.path, within).await.map_err(|e| gone(&e))?;
         Box::new(move || format::inspect_for(None, file, depth, bounds, &wanted))
     };
     let seen =

@@ -1,6 +1,9 @@
 //! The adapter against files that real tools made, in a folder, through the runner.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test may panic")]
 
+mod databases;
+mod reads;
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::PathBuf;
@@ -8,7 +11,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use model::{Ask, Evidence, Subject, Target};
-use probe::{Job, Limits, Stop, collect};
+use probe::{Job, Limits, Probe, Stop, collect};
 use proptest::prelude::*;
 use serde_json::Value;
 use tokio::sync::mpsc;
@@ -49,11 +52,15 @@ impl Place {
 }
 
 async fn evidence(target: &BackupTarget, deadline: Duration) -> Evidence {
+    evidence_of(Arc::new(Backup), target, deadline).await
+}
+
+async fn evidence_of(probe: Arc<dyn Probe>, target: &BackupTarget, deadline: Duration) -> Evidence {
     let spec = serde_json::to_value(target.resolve("it").unwrap()).unwrap();
     let subject = Subject { sort: crate::SORT.to_owned(), spec };
     let (name, labels) = ("it".to_owned(), BTreeMap::new());
     let target = Target { of: name.clone(), address: name.clone(), name, labels, discovered: false, subject };
-    let job = Job { probe: Arc::new(Backup), target, ask: Ask::All, depth: model::Depth::Full, prior: vec![] };
+    let job = Job { probe, target, ask: Ask::All, depth: model::Depth::Full, prior: vec![] };
     let (sender, mut received) = mpsc::channel(1);
     let (events, _) = mpsc::unbounded_channel();
     let limits = Limits { deadline, ..Limits::default() };
@@ -273,7 +280,6 @@ async fn archives_hold_the_paths_that_files_in_them_lie_under() {
     place.add("3.tar", &whole[..1024]);
     let facts = facts_of(place.files("3.tar"), paths(&["/srv/data"])).await;
     assert_eq!((complete(&facts, "3.tar").0, facts["recovery"][0]["outcome"].as_str()), ("absent", Some("absent")));
-    place.add("4.tar.gz", fixture("x.age"));
 }
 
 #[tokio::test]
