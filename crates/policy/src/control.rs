@@ -169,6 +169,12 @@ pub struct Written {
     pub cover: Option<Names>,
     /// What breaks the requirement.
     pub violates: String,
+    /// Which of the things that do not break it can't be judged.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub unproven: Option<String>,
+    /// What is said of those.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub because: Option<String>,
     /// Where the control says something at all.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub applicable: Option<String>,
@@ -234,6 +240,7 @@ pub(crate) struct Compiled {
     pub(crate) filter: Option<Expr>,
     pub(crate) cover: Option<NamesExpr>,
     pub(crate) violates: Expr,
+    pub(crate) unproven: Option<Expr>,
     pub(crate) applicable: Option<Expr>,
     pub(crate) templates: Arc<Templates>,
     pub(crate) usage: crate::check::Usage,

@@ -272,23 +272,27 @@ impl<'a> Decision<'_, 'a> {
             self.not_proven(item, &at(), list, i);
             return;
         }
-        match self.engine.with(&scope, |context| compiled.violates.test(context)) {
-            Ok(false) => {}
-            Ok(true) => {
-                let message = || {
-                    let text = compiled.templates.render("message", &scope, self.subject.as_of);
-                    text.unwrap_or_else(|why| {
-                        format!("{} (its message can't be written: {why})", self.rule.control.written.title)
-                    })
-                };
-                let reason = || Reason {
-                    message: message(),
-                    item: Some(at()).filter(|at| !at.is_empty()),
-                    cites: (self.subject.cite)(list, i, Some(item)),
-                };
-                self.violations.push(reason);
+        let test = |expr: &Expr| self.engine.with(&scope, |context| expr.test(context));
+        let reason = |template: &str| {
+            let text = compiled.templates.render(template, &scope, self.subject.as_of);
+            let title = &self.rule.control.written.title;
+            Reason {
+                message: text.unwrap_or_else(|why| format!("{title} (its {template} can't be written: {why})")),
+                item: Some(at()).filter(|at| !at.is_empty()),
+                cites: (self.subject.cite)(list, i, Some(item)),
             }
-            Err(why) => self.unproven.push(|| self_reason(self.subject, list, i, item, at(), &why)),
+        };
+        let violates = test(&compiled.violates);
+        if violates == Ok(true) {
+            self.violations.push(|| reason("message"));
+            return;
+        }
+        match (compiled.unproven.as_ref().map_or(Ok(false), test), violates) {
+            (Ok(true), _) => self.unproven.push(|| reason("because")),
+            (_, Err(why)) | (Err(why), _) => {
+                self.unproven.push(|| self_reason(self.subject, list, i, item, at(), &why));
+            }
+            (Ok(false), Ok(_)) => {}
         }
     }
 

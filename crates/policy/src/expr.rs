@@ -299,6 +299,8 @@ pub(crate) struct Scope<'a> {
     /// `facts`, or in scope `service` the object that holds `all`.
     pub(crate) facts: Option<&'a Fact>,
     pub(crate) all: Option<&'a Fact>,
+    /// When the facts were collected.
+    pub(crate) collected: Option<&'a Fact>,
     /// Earlier evidence, newest first.
     pub(crate) prior: Option<&'a Fact>,
     pub(crate) params: Option<&'a Fact>,
@@ -313,6 +315,7 @@ impl<'a> Scope<'a> {
             "parent" => self.parent,
             "facts" => self.facts,
             "all" => self.all,
+            "collected" => self.collected,
             "prior" => self.prior,
             "params" => self.params,
             "target" => self.target,

@@ -172,6 +172,7 @@ impl<'p> Judge<'p> {
         };
         let labels = target.labels.clone();
         let target = target_fact(&target);
+        let when = Fact::text(shown.collected.to_string());
         let mut walks: BTreeMap<&str, Vec<Found<'_>>> = BTreeMap::new();
         if let Ok(facts) = shown.facts {
             let paths = judgements.iter().filter_map(|i| self.judgements.get(*i));
@@ -189,7 +190,8 @@ impl<'p> Judge<'p> {
             let needs = &rule.control.written.evidence;
             let prior = past.seen_by(needs, self.as_of, shown.collected);
             let facts = shown.facts.as_ref().ok();
-            let scope = Scope { params, target: Some(&target), facts, prior: prior.as_ref(), ..Scope::default() };
+            let (target, collected) = (Some(&target), Some(&when));
+            let scope = Scope { params, target, facts, collected, prior: prior.as_ref(), ..Scope::default() };
             let usable = usable(needs, shown.level, shown.collected, self.as_of);
             let conclusion = match (shown.facts, usable) {
                 (Err(why), _) => Conclusion::of(Verdict::Inconclusive, why.clone()),

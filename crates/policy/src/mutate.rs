@@ -25,6 +25,12 @@ pub(crate) fn mutants(control: &Control) -> Vec<Mutant> {
     for (what, ast) in expressions("violates", Some(&compiled.violates)) {
         with(what, &|c| c.violates = Expr::of(c.violates.source.clone(), ast.clone()));
     }
+    for (what, ast) in expressions("unproven", compiled.unproven.as_ref()) {
+        with(what, &|c| c.unproven = c.unproven.take().map(|e| Expr::of(e.source, ast.clone())));
+    }
+    if compiled.unproven.is_some() {
+        with("unproven: left out".into(), &|c| c.unproven = None);
+    }
     for (what, ast) in expressions("where", compiled.filter.as_ref()) {
         with(what, &|c| c.filter = c.filter.take().map(|e| Expr::of(e.source, ast.clone())));
     }

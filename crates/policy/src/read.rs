@@ -16,7 +16,7 @@ use crate::schema::{Lazy, Object, Schema, Type, union};
 use crate::template::Templates;
 use crate::yaml::{Data, Fields, File, Node, align};
 
-const FIELDS: [&str; 18] = [
+const FIELDS: [&str; 20] = [
     "id",
     "title",
     "severity",
@@ -27,6 +27,8 @@ const FIELDS: [&str; 18] = [
     "where",
     "cover",
     "violates",
+    "unproven",
+    "because",
     "applicable",
     "otherwise",
     "message",
@@ -65,9 +67,14 @@ pub(crate) fn control(file: &mut File<'_>, node: &Node, kinds: &Kinds, origin: O
     let params = fields.get("params").map_or(Some(Params::new()), |n| params(file, n, "params"));
     let remedy = fields.get("remedy").map_or(Some(BTreeMap::new()), |n| text_map(file, n, "remedy"));
     let clauses = fields.get("clauses").map_or(Some(BTreeMap::new()), |n| list_map(file, n, "clauses"));
-    if fields.get("applicable").is_some() != fields.get("otherwise").is_some() {
-        let message = "'applicable' and 'otherwise' (why the control says nothing) come together".to_owned();
-        file.error("missing-field", fields.start.clone(), message, None);
+    for (test, text, what) in [
+        ("applicable", "otherwise", "why the control says nothing"),
+        ("unproven", "because", "why an item can't be judged"),
+    ] {
+        if fields.get(test).is_some() != fields.get(text).is_some() {
+            let message = format!("'{test}' and '{text}' ({what}) come together");
+            file.error("missing-field", fields.start.clone(), message, None);
+        }
     }
     let source = match origin {
         Origin::Author { .. } => {
@@ -88,8 +95,9 @@ pub(crate) fn control(file: &mut File<'_>, node: &Node, kinds: &Kinds, origin: O
     }
     let cover = fields.get("cover").map(|n| reader.names(n, "cover"));
     let violates = fields.get("violates").and_then(|n| reader.condition(n, "violates", true));
+    let unproven = fields.get("unproven").map(|n| reader.condition(n, "unproven", true));
     let applicable = fields.get("applicable").map(|n| reader.condition(n, "applicable", false));
-    for name in ["message", "wanted", "otherwise"] {
+    for name in ["message", "wanted", "because", "otherwise"] {
         if let Some(node) = fields.get(name) {
             reader.template(node, name);
         }
@@ -112,7 +120,9 @@ pub(crate) fn control(file: &mut File<'_>, node: &Node, kinds: &Kinds, origin: O
     let (cover, cover_expr) = cover.map_or(Some((None, None)), |c| c.map(|(w, c)| (Some(w), Some(c))))?;
     let filter = filter.map_or(Some(None), |f| f.map(Some))?;
     let applicable = applicable.map_or(Some(None), |a| a.map(Some))?;
-    let otherwise = fields.get("otherwise").and_then(|n| file.text_of(n, "otherwise")).map(str::to_owned);
+    let unproven = unproven.map_or(Some(None), |u| u.map(Some))?;
+    let mut optional = |name: &str| fields.get(name).and_then(|n| file.text_of(n, name)).map(str::to_owned);
+    let (because, otherwise) = (optional("because"), optional("otherwise"));
     let over = over?;
     let written = Written {
         id: id?,
@@ -125,6 +135,8 @@ pub(crate) fn control(file: &mut File<'_>, node: &Node, kinds: &Kinds, origin: O
         filter: filter.as_ref().map(|e| e.source.clone()),
         cover,
         violates: violates_text?,
+        unproven: unproven.as_ref().map(|e| e.source.clone()),
+        because,
         applicable: applicable.as_ref().map(|e| e.source.clone()),
         otherwise,
         message: message?,
@@ -139,6 +151,7 @@ pub(crate) fn control(file: &mut File<'_>, node: &Node, kinds: &Kinds, origin: O
         filter,
         cover: cover_expr,
         violates: violates?,
+        unproven,
         applicable,
         templates,
         usage,
@@ -358,6 +371,7 @@ impl<'r, 'f, 's> Reader<'r, 'f, 's> {
             }
         } else if with_facts {
             variables.push(("facts".into(), self.root.clone()));
+            variables.push(("collected".into(), Type::Text(None)));
             variables.extend(self.prior.iter().map(|prior| ("prior".to_owned(), prior.clone())));
         }
         if !self.service {
@@ -468,7 +482,7 @@ impl<'r, 'f, 's> Reader<'r, 'f, 's> {
             Ok(names) => names,
             Err(complaint) => return self.complain(node, &text, vec![complaint]),
         };
-        let mut variables = self.variables(name == "message", name != "wanted");
+        let mut variables = self.variables(matches!(name, "message" | "because"), name != "wanted");
         // All evidence at once is no matter for a sentence.
         variables.retain(|(n, _)| n != "all");
         let mut complaints = Vec::new();

@@ -15,7 +15,7 @@ use crate::measure;
 /// The longest text that a template gives, characters.
 const MAX_TEXT: usize = 500;
 /// The names under which facts are known to templates.
-const ROOTS: [&str; 6] = ["item", "parent", "facts", "prior", "params", "target"];
+const ROOTS: [&str; 7] = ["item", "parent", "facts", "collected", "prior", "params", "target"];
 
 /// The filters that templates may use; all are added in [`Templates::new`].
 const FILTERS: [&str; 15] = [

@@ -121,6 +121,8 @@ fn expressions_are_checked_one_by_one() {
         ("asks: some", "wrong-type: 'asks' must be a mapping"),
         ("asks: { versions: params.x }", "unknown-path: there is no parameter 'x'"),
         ("applicable: 'true'", "missing-field: 'applicable' and 'otherwise'"),
+        ("unproven: 'true'", "missing-field: 'unproven' and 'because'"),
+        ("unproven: collected\nbecause: b", "cel-type: this is a string; a boolean is wanted"),
         ("applicable: item.x\notherwise: o", "unknown-name: 'item' is not known here"),
         ("params: { Bad: 1 }", "param-name"),
         ("params: { bad: { a: 1 } }", "wrong-type: parameter 'bad' must be"),
@@ -221,7 +223,8 @@ fn bombs_and_garbage_are_refused() {
 fn resolved_policies_are_read_back_the_same() {
     let fields = "params: { forbidden: [TLSv1.0], days: 14, on: true, text: '1_000', none: [], ports: [1, 2] }\nover: versions[*]\n\
         where: |\n  item.name in params.forbidden\n  && true\ncover: params.forbidden\nasks: { versions: params.forbidden, more: ['no'] }\n\
-        remedy: { nginx: \"a: b # c\\n  d\", any: 'yes' }\nclauses: { x: ['4.2', '0x1f'] }\napplicable: facts.versions.size() > 0\notherwise: 'null'";
+        remedy: { nginx: \"a: b # c\\n  d\", any: 'yes' }\nclauses: { x: ['4.2', '0x1f'] }\napplicable: facts.versions.size() > 0\notherwise: 'null'\n\
+        unproven: collected == 'never'\nbecause: '{{ collected }}'";
     let policies = common::policies(&control(fields));
     let bytes = policies_to_yaml(&policies).unwrap();
     let again = policies_from_yaml("policy.yaml", &bytes, &kinds()).map_err(|e| e.to_string()).unwrap();

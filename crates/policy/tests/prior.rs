@@ -44,6 +44,11 @@ fn prior_holds_what_is_older_within_the_span_and_has_facts() {
     let mut prior = vec![key(73, Some(7)), elsewhere, other_kind, future, failed, key(24, Some(7)), key(48, Some(1))];
     let found = with_prior(fields, key(0, Some(1)), &prior);
     assert_eq!((found.verdict, found.reasons[0].message.as_str()), (Verdict::Fail, "2, 24"));
+    // What stands in was collected when it was, and not now.
+    let at =
+        "evidence: { kind: key, max_age: 90d }\nover: mode\nviolates: seconds_since(collected) == 86400\nmessage: m";
+    assert_eq!(with_prior(at, key(0, None), &[key(48, Some(1))]).verdict, Verdict::Pass);
+    assert_eq!(with_prior(at, key(0, None), &[key(24, Some(1))]).verdict, Verdict::Fail);
     assert_eq!(found.evidence, [Digest::of(b"now")]);
     // In another order, and with one piece twice, it is the same.
     prior.reverse();

@@ -249,3 +249,35 @@ fn the_same_control_is_judged_once_and_belongs_to_each_policy() {
     let got: Vec<(&str, Verdict)> = judged.findings.iter().map(|f| (&*f.policy, f.verdict)).collect();
     assert_eq!(got, [("c", Verdict::Pass), ("b", Verdict::Fail), ("a", Verdict::Fail)]);
 }
+
+#[test]
+fn an_item_may_be_unproven_by_the_control_and_a_violation_outweighs_it() {
+    let fields = |unproven: &str| {
+        format!(
+            "over: versions[*].suites[*]\nviolates: item.bits < 64\nmessage: weak\nunproven: {unproven}\n\
+             because: '{{{{ item.id }}}} of {{{{ parent.name }}}}'"
+        )
+    };
+    let with_bits = |bits: Value| change(facts("refused"), "/versions/2/suites/0/bits", bits);
+    assert_eq!(verdict(&fields("item.bits < 64"), with_bits(json!(56))), (Verdict::Fail, "weak".into()));
+    assert_eq!(
+        verdict(&fields("item.bits < 129").replace("bits < 64", "bits < 1"), with_bits(json!(128))).0,
+        Verdict::Inconclusive
+    );
+    // The control's own words come before those of the interpreter.
+    let (found, why) = verdict(&fields("item.bits == null"), with_bits(Value::Null));
+    assert_eq!(found, Verdict::Inconclusive);
+    assert!(why.ends_with("of TLSv1.2"), "{why}");
+    let (found, why) = verdict(&fields("item.bits < 0"), with_bits(Value::Null));
+    assert_eq!(found, Verdict::Inconclusive);
+    assert!(why.contains("null"), "{why}");
+    assert_eq!(verdict(&fields("item.bits == null"), with_bits(json!(128))).0, Verdict::Pass);
+    assert_eq!(
+        verdict(
+            "unproven: days_left(facts.versions[7].name) < 3\nbecause: b\nmessage: m\nviolates: facts.expires == 'x'",
+            facts("refused")
+        )
+        .0,
+        Verdict::Inconclusive
+    );
+}
