@@ -37,7 +37,7 @@ pub(crate) fn facts(kind: SourceKind, spec: &BackupSpec, repository: Repository)
         required: wanted.iter().map(|w| required(w, &snapshots, &groups)).collect(),
         recovery: wanted.iter().map(|w| recovery(w, &snapshots)).collect(),
         histories: groups.iter().map(|(name, of)| history(name, of, &asked)).collect(),
-        sizes: groups.iter().map(|(name, of)| sizes(name, of, &spec.expected)).collect(),
+        sizes: groups.iter().map(|(name, of)| sizes(name, of)).collect(),
         catalogue: Catalogue { asked, snapshots },
         continuity,
         notes,
@@ -289,7 +289,7 @@ fn history(name: &str, of: &[&Snapshot], asked: &Asked) -> History {
     }
 }
 
-fn sizes(name: &str, of: &[&Snapshot], expected: &Expected) -> Sizes {
+fn sizes(name: &str, of: &[&Snapshot]) -> Sizes {
     let newest = of.last().copied();
     let at = newest.and_then(point);
     let recent: Vec<&Snapshot> = of
@@ -300,14 +300,7 @@ fn sizes(name: &str, of: &[&Snapshot], expected: &Expected) -> Sizes {
     let before: Vec<&Snapshot> = recent.iter().rev().skip(1).take(MEDIAN_OF).copied().collect();
     let measured = recent.iter().filter(|s| s.bytes.is_some() || s.files.is_some()).count();
     let known = newest.is_some_and(|s| s.bytes.is_some() || s.files.is_some());
-    let floor = expected.min_files.is_some() || expected.min_bytes.is_some();
-    let why = if !known {
-        Some("the size of the newest copy is not known".to_owned())
-    } else if measured < 2 && !floor {
-        Some("there is no other copy to compare with, and no floor (expect.min_files, expect.min_bytes)".to_owned())
-    } else {
-        None
-    };
+    let why = (!known).then(|| "the size of the newest copy is not known".to_owned());
     Sizes {
         name: name.to_owned(),
         outcome: if why.is_none() { Outcome::Present } else { Outcome::NotProven },

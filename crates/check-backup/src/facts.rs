@@ -354,7 +354,7 @@ pub struct History {
 pub struct Sizes {
     /// As in `histories`.
     pub name: String,
-    /// Not proven where the sizes are not known, or nothing is there to compare with.
+    /// Not proven where the size of the newest copy is not known.
     pub outcome: Outcome,
     /// What stood in the way.
     pub why: Option<String>,
