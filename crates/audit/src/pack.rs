@@ -9,6 +9,7 @@ use model::{Digest, Evidence, Exchange, decode_exchanges, pack};
 use probe::Collected;
 
 use crate::Error;
+use crate::resolved::Resolved;
 
 /// Most bytes of one file of a pack. Reports over thousands of targets are large, but not this large.
 const MOST_BYTES: u64 = 1 << 28;
@@ -250,6 +251,20 @@ impl Reader {
     #[must_use]
     pub fn behind(&self, digest: &Digest) -> Option<Evidence> {
         self.evidence(digest).or_else(|_| self.prior(digest)).ok()
+    }
+
+    /// The evidence of earlier runs that the inventory of the pack names; none where that can't be read.
+    #[must_use]
+    pub fn earlier(&self) -> Vec<report::Earlier> {
+        let resolved = self.file(pack::INVENTORY).and_then(|bytes| Resolved::from_yaml(&bytes));
+        let pieces = resolved.map(|resolved| resolved.prior).unwrap_or_default().into_iter();
+        let earlier = pieces.map(|p| report::Earlier {
+            digest: p.digest,
+            kind: p.kind,
+            target: p.target,
+            collected: p.collected,
+        });
+        earlier.collect()
     }
 
     fn piece(&self, path: &str, digest: &Digest) -> Result<Evidence, Error> {

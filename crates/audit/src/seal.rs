@@ -100,7 +100,15 @@ pub(crate) fn reports(
     inventory: Option<&model::Source>,
 ) -> Result<Vec<(&'static str, Vec<u8>)>, Error> {
     let evidence = |digest: &Digest| reader.behind(digest);
-    let view = View { assessment, evidence: &evidence, signature, pack: None, bundle, inventory };
+    let view = View {
+        assessment,
+        evidence: &evidence,
+        earlier: &|| reader.earlier(),
+        signature,
+        pack: None,
+        bundle,
+        inventory,
+    };
     let mut files = Vec::new();
     for renderer in RENDERERS.iter().filter(|r| !r.file.is_empty()) {
         let bytes = (renderer.render)(&view, &Style::PLAIN).map_err(|e| Error::Defect(e.to_string()))?;

@@ -15,6 +15,7 @@ mod evidence;
 mod exchange;
 mod finding;
 mod kind;
+pub mod measure;
 pub mod pack;
 mod run;
 mod target;

@@ -18,7 +18,6 @@ mod fact;
 mod gate;
 mod judge;
 mod library;
-mod measure;
 mod mutate;
 mod path;
 mod policy;

@@ -10,7 +10,6 @@ use model::Timestamp;
 use crate::diagnostic::suggest;
 use crate::expr::{self, Complaint, Scope, truncate};
 use crate::fact::{Fact, List, Map};
-use crate::measure;
 
 /// The longest text that a template gives, characters.
 const MAX_TEXT: usize = 500;
@@ -46,9 +45,9 @@ impl Templates {
         environment.add_filter("map", filters::map);
         environment.add_filter("replace", filters::replace);
         environment.add_filter("round", filters::round);
-        environment.add_filter("size", measure::size);
+        environment.add_filter("size", model::measure::size);
         environment.add_filter("sort", filters::sort);
-        environment.add_filter("span", measure::span);
+        environment.add_filter("span", model::measure::span);
         environment.add_filter("trim", filters::trim);
         environment.add_filter("unique", filters::unique);
         environment.add_filter("upper", filters::upper);

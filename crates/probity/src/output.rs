@@ -73,16 +73,14 @@ pub(crate) fn is_for_people(formats: &[Wanted]) -> bool {
     formats.iter().all(|w| w.file.is_some() || w.renderer.key == "terminal")
 }
 
-/// Colours and width of standard output.
+/// Colours and width of standard output, and whether it is a terminal.
 pub(crate) fn stdout_style() -> Style {
     let stdout = io::stdout();
     let colour = anstream::AutoStream::choice(&stdout) != anstream::ColorChoice::Never;
-    let width = if stdout.is_terminal() {
-        rustix::termios::tcgetwinsize(&stdout).map_or(0, |size| usize::from(size.ws_col))
-    } else {
-        0
-    };
-    Style { colour, width: if width == 0 { Style::PLAIN.width } else { width.min(140) } }
+    let terminal = stdout.is_terminal();
+    let width =
+        if terminal { rustix::termios::tcgetwinsize(&stdout).map_or(0, |size| usize::from(size.ws_col)) } else { 0 };
+    Style { colour, width: if width == 0 { Style::PLAIN.width } else { width.min(140) }, pictures: terminal }
 }
 
 /// Whether standard error is a terminal that shows colours.

@@ -14,6 +14,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let view = View {
         assessment: &assessment,
         evidence: &sample::evidence,
+        earlier: &sample::earlier,
         signature: Signature::Signed {
             fingerprint: "SHA256:Rk3vJt0m1mVh2Zk9w8yT4c6bN5pXqLsUeDfGhIjKlMn".into(),
             label: Some("ops".into()),
@@ -25,7 +26,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     };
     for renderer in RENDERERS {
         let name = if renderer.file.is_empty() { format!("{}.txt", renderer.key) } else { renderer.file.to_owned() };
-        let style = Style { colour: renderer.key == "terminal", ..Style::PLAIN };
+        let terminal = renderer.key == "terminal";
+        let style = Style { colour: terminal, pictures: terminal, ..Style::PLAIN };
         std::fs::write(folder.join(name), (renderer.render)(&view, &style)?)?;
     }
     let files: Vec<&str> = RENDERERS.iter().map(|r| r.file).filter(|f| !f.is_empty()).collect();

@@ -5,6 +5,7 @@
 //! allowed by its digest alone (Content Security Policy Level 3, section 8.4).
 
 mod about;
+mod backups;
 mod findings;
 mod registers;
 mod summary;
@@ -21,11 +22,12 @@ use crate::{RenderError, Signature, Style, Trust, View};
 
 const STYLE: &str = include_str!("../../../reports/templates/style.css");
 
-const TEMPLATES: [(&str, &str); 6] = [
+const TEMPLATES: [(&str, &str); 7] = [
     ("page.html", include_str!("../../../reports/templates/page.html")),
     ("summary.html", include_str!("../../../reports/templates/summary.html")),
     ("findings.html", include_str!("../../../reports/templates/findings.html")),
     ("registers.html", include_str!("../../../reports/templates/registers.html")),
+    ("backups.html", include_str!("../../../reports/templates/backups.html")),
     ("targets.html", include_str!("../../../reports/templates/targets.html")),
     ("about.html", include_str!("../../../reports/templates/about.html")),
 ];
@@ -46,13 +48,14 @@ pub fn render(view: &View<'_>, _: &Style) -> Result<Vec<u8>, RenderError> {
     let environment = environment()?;
     let trouble = findings::Troubles::of(view);
     let mut sections = String::new();
-    for (name, context) in [
+    let backups = (backups::known(view) > 0).then(|| ("backups.html", backups::context(view)));
+    let before = [
         ("summary.html", summary::context(view, &trouble)),
         ("findings.html", findings::context(view, &trouble)),
         ("registers.html", registers::context(assessment)),
-        ("targets.html", targets::context(view)),
-        ("about.html", about::context(view)),
-    ] {
+    ];
+    let after = [("targets.html", targets::context(view)), ("about.html", about::context(view))];
+    for (name, context) in before.into_iter().chain(backups).chain(after) {
         sections.push_str(&environment.get_template(name)?.render(context)?);
     }
     let service = &assessment.service;
@@ -97,17 +100,19 @@ fn seal(view: &View<'_>) -> Value {
 
 fn contents(view: &View<'_>, trouble: &findings::Troubles<'_>) -> Vec<Value> {
     let assessment = view.assessment;
-    [
+    let backups = backups::known(view);
+    let links = [
         ("summary", "Summary", String::new()),
         ("findings", "Findings", trouble.entries.len().to_string()),
         ("waivers", "Waivers", assessment.waivers.len().to_string()),
         ("passes", "Passes", assessment.counts.pass.to_string()),
+        ("backups", "Backups", backups.to_string()),
         ("targets", "Targets", assessment.coverage.targets.len().to_string()),
         ("coverage", "Coverage", String::new()),
         ("method", "Method", String::new()),
         ("provenance", "Provenance", String::new()),
         ("verify", "How to check", String::new()),
-    ]
-    .map(|(id, text, count)| context! { id, text, count })
-    .into()
+    ];
+    let there = links.into_iter().filter(|(id, ..)| *id != "backups" || backups > 0);
+    there.map(|(id, text, count)| context! { id, text, count }).collect()
 }

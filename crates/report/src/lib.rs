@@ -7,6 +7,7 @@
 #![warn(clippy::disallowed_methods, clippy::disallowed_types)]
 
 pub mod annotations;
+mod backup;
 pub mod escape;
 mod explain;
 mod facts;
@@ -28,7 +29,7 @@ pub use explain::policy_explain;
 pub use scan::scan;
 pub use schema::assessment_schema;
 pub use verify_md::verify_md;
-pub use view::{RenderError, Renderer, Signature, Style, Trust, View};
+pub use view::{Earlier, RenderError, Renderer, Signature, Style, Trust, View};
 
 /// Every format there is. A new one is one file and one entry here.
 pub const RENDERERS: &[Renderer] = &[

@@ -4,7 +4,7 @@ use crate::Style;
 use crate::escape::plain;
 
 /// The few looks in use, as SGR parameters (ECMA-48 section 8.3.117).
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Look {
     Normal,
     Bold,
@@ -43,6 +43,11 @@ impl Page {
     /// Columns to fill.
     pub(crate) const fn width(&self) -> usize {
         self.style.width
+    }
+
+    /// Whether pictures made of block characters are drawn.
+    pub(crate) const fn pictures(&self) -> bool {
+        self.style.pictures
     }
 
     /// Appends some text to the line.

@@ -1,5 +1,7 @@
 //! What a person sees after an audit: what fails first, what passes in one line, the outcome last.
 
+mod backups;
+
 use model::{Assessment, ControlInfo, Counts, Finding, NoticeLevel, Outcome, Verdict};
 
 use crate::escape::{plain, plain_cut};
@@ -43,6 +45,7 @@ pub fn render(view: &View<'_>, style: &Style) -> Result<Vec<u8>, RenderError> {
     }
     draw_quiet(&mut page, quiet, !troubled.is_empty());
     page.end();
+    backups::draw(&mut page, view);
     draw_remarks(&mut page, view.assessment);
     foot(&mut page, view);
     Ok(page.finish().into_bytes())

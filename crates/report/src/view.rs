@@ -1,6 +1,6 @@
 //! What a renderer is given and what it is.
 
-use model::{Assessment, Digest, Evidence, Source};
+use model::{Assessment, Digest, Evidence, Source, Timestamp};
 use thiserror::Error;
 
 /// How far the key behind a signature is trusted.
@@ -45,6 +45,19 @@ pub enum Signature {
     },
 }
 
+/// A piece of evidence of an earlier run that the pack holds.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Earlier {
+    /// Its digest, which [`View::evidence`] takes.
+    pub digest: Digest,
+    /// Its kind.
+    pub kind: String,
+    /// The name of its target.
+    pub target: String,
+    /// When it was collected, UTC.
+    pub collected: Timestamp,
+}
+
 /// What a renderer sees.
 pub struct View<'a> {
     /// The assessment to show.
@@ -52,6 +65,8 @@ pub struct View<'a> {
     /// Gives the evidence of a digest, where it can be had. Called for what is shown in detail, one piece at a
     /// time, so that all evidence need never be in memory at once.
     pub evidence: &'a dyn Fn(&Digest) -> Option<Evidence>,
+    /// Lists the evidence of earlier runs that the pack holds. Called only where something shows it.
+    pub earlier: &'a dyn Fn() -> Vec<Earlier>,
     /// Who signs the pack.
     pub signature: Signature,
     /// Where the pack lies, as a person would type it.
@@ -70,11 +85,14 @@ pub struct Style {
     pub colour: bool,
     /// Columns to fill; 60 at least are used.
     pub width: usize,
+    /// Whether a person looks at a terminal. Then small pictures made of block characters are drawn, which programs
+    /// that read the text could do nothing with.
+    pub pictures: bool,
 }
 
 impl Style {
-    /// No colour, 104 columns: for files and for output that is not a terminal.
-    pub const PLAIN: Self = Self { colour: false, width: 104 };
+    /// No colour, no pictures, 104 columns: for files and for output that is not a terminal.
+    pub const PLAIN: Self = Self { colour: false, width: 104, pictures: false };
 }
 
 /// Why a renderer failed. Each is a defect of Probity: no assessment should bring it about.

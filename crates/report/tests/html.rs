@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use model::{Assessment, Digest};
+use model::{Assessment, Digest, Evidence};
 use proptest::prelude::*;
 use quick_xml::events::Event;
 use report::{Signature, Style, Trust, View};
@@ -14,9 +14,14 @@ use report::{Signature, Style, Trust, View};
 const BUNDLE: &str = "{\"mediaType\":\"application/vnd.dev.sigstore.bundle.v0.3+json\",\"x\":\"</pre><script>ü\"}\n";
 
 fn page(assessment: &Assessment) -> String {
+    page_of(assessment, &sample::evidence)
+}
+
+fn page_of(assessment: &Assessment, evidence: &dyn Fn(&Digest) -> Option<Evidence>) -> String {
     let view = View {
         assessment,
-        evidence: &sample::evidence,
+        evidence,
+        earlier: &sample::earlier,
         signature: Signature::Signed { fingerprint: "SHA256:abc".into(), label: None, trust: Trust::SelfMade },
         pack: Some("packs/one"),
         bundle: Some(BUNDLE),
@@ -122,11 +127,60 @@ fn it_says_what_matters() {
 }
 
 #[test]
+fn copies_are_drawn_and_told_in_words() -> Result<(), Box<dyn std::error::Error>> {
+    let page = page(&sample::assessment());
+    for wanted in [
+        r##"<a href="#backups">Backups <span>2</span></a>"##,
+        "Expected: a copy every 24 h, the newest no older than 26 h",
+        "65 copies, newest 21 h 12 s old, complete, 1 dated in the future. From 2026-09-15 to 2026-11-23.",
+        "Gaps: no copy for 6 d",
+        "32 complete, 30 not proven complete, 3 incomplete",
+        "the job&#x27;s log names 212 files that could not be read",
+        "2026-11-15, read: 1 part damaged, 141.1 MiB read",
+        "restored 4 GiB, canary lost, 20 of 20 samples equal, in 6 min 52 s",
+        "and 15 more, all intact or equal; their evidence lies in the pack.",
+    ] {
+        let escaped = wanted.replace("&#x27;", "'").replace('/', "&#x2f;").replace('\'', "&#x27;");
+        assert!(page.contains(wanted) || page.contains(&escaped), "{wanted} is not in the page");
+    }
+    // A mark for each copy, by form: bars, bars with a dot, bars with a cross, dots alone.
+    let elements = elements(&page)?;
+    let of = |class: &str| {
+        let paths = elements.iter().filter(|e| attribute(e, "class") == Some(class));
+        paths
+            .filter_map(|e| attribute(e, "d"))
+            .filter(|d| d.len() > 60)
+            .map(|d| d.matches('M').count())
+            .collect::<Vec<_>>()
+    };
+    assert_eq!((of("copy"), of("doubt"), of("dot known")), (vec![8, 32, 41], vec![30], vec![16]));
+    for svg in elements.iter().filter(|e| attribute(e, "class") == Some("lane")) {
+        assert_eq!(attribute(svg, "role"), Some("img"));
+        let ids = attribute(svg, "aria-labelledby").ok_or("no label")?;
+        assert!(ids.split(' ').all(|id| elements.iter().any(|e| attribute(e, "id") == Some(id))), "{ids}");
+    }
+    assert!(elements.iter().any(|e| attribute(e, "class") == Some("beyond")), "the future has no place");
+    Ok(())
+}
+
+#[test]
+fn ten_thousand_copies_are_thinned_out_and_the_page_says_so() {
+    let page = page_of(&sample::assessment(), &sample::many_copies(10_000));
+    let drawn =
+        "2161 copies, 392 drawn: of those that fall together the one that is least complete, then the smallest.";
+    assert!(page.contains(drawn), "what is left out is not said");
+    assert!(page.contains("◂ 7839 older copies, 2025-10-03 to 2026-08-26, are not on the line."));
+    assert!(page.contains("10000 copies, newest 12 s old, complete"));
+    assert!(page.len() < 400_000, "{} bytes", page.len());
+}
+
+#[test]
 fn unsigned_and_hypothetical_pages_say_so() {
     let assessment = sample::assessment();
     let view = View {
         assessment: &assessment,
         evidence: &|_| None,
+        earlier: &Vec::new,
         signature: Signature::Unsigned { why: "no key was given".into() },
         pack: None,
         bundle: None,
@@ -166,6 +220,25 @@ fn a_large_assessment_stays_a_page() {
 
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(48))]
+
+    #[test]
+    fn no_name_of_a_copy_becomes_markup(
+        any: String,
+        tricks in r#"(</svg>|</title>|</desc>|<script>|"/><image href=x>|' onload='|\]\]>|&lt;|[\u{0}-\u{1f}\u{202e}\u{9b}]|a{900}){1,4}"#,
+    ) {
+        let assessment = sample::assessment();
+        let names = |page: &str| -> Result<Vec<String>, String> {
+            elements(page).map(|e| e.into_iter().map(|(name, _)| name).collect()).map_err(|e| e.to_string())
+        };
+        static HARMLESS: std::sync::OnceLock<Result<Vec<String>, String>> = std::sync::OnceLock::new();
+        let harmless = HARMLESS.get_or_init(|| names(&page_of(&assessment, &sample::hostile_copies("x"))));
+        let page = page_of(&assessment, &sample::hostile_copies(&format!("{any}{tricks}")));
+        let hostile = names(&page);
+        prop_assert!(hostile.is_ok(), "{:?}", hostile);
+        prop_assert!(hostile == *harmless, "other elements");
+        let body = page.split_once("</style>").map(|(_, body)| body).unwrap_or_default();
+        prop_assert!(!body.contains(|c: char| c != '\n' && report::escape::acts(c)));
+    }
 
     #[test]
     fn no_text_from_outside_becomes_markup(

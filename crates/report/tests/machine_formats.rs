@@ -10,7 +10,7 @@ use serde_json::Value;
 
 fn view<'a>(assessment: &'a Assessment, inventory: Option<&'a Source>) -> View<'a> {
     let signature = Signature::Unsigned { why: "no key was given".into() };
-    View { assessment, evidence: &|_| None, signature, pack: None, bundle: None, inventory }
+    View { assessment, evidence: &|_| None, earlier: &Vec::new, signature, pack: None, bundle: None, inventory }
 }
 
 fn rendered(key: &str, assessment: &Assessment, inventory: Option<&Source>) -> String {
@@ -35,7 +35,7 @@ fn each_sarif_result_has_a_place_a_print_and_the_right_kind() {
     let assessment = sample::assessment();
     let log = sarif(&assessment, None);
     let results = results(&log);
-    assert_eq!(results.len(), 7, "5 failures, a waived one and one not proven: {log}");
+    assert_eq!(results.len(), 8, "6 failures, a waived one and one not proven: {log}");
     let mut prints = std::collections::BTreeSet::new();
     for result in &results {
         let place = at(result, "/locations/0/physicalLocation");
@@ -109,7 +109,7 @@ fn a_fingerprint_does_not_depend_on_what_was_seen() {
 fn junit_has_a_suite_per_target_and_each_case_once() {
     let xml = rendered("junit", &sample::assessment(), None);
     for wanted in [
-        r#"<testsuites name="messaging" tests="17" skipped="2" failures="5" errors="1">"#,
+        r#"<testsuites name="messaging" tests="20" skipped="2" failures="6" errors="1">"#,
         r#"<failure message="failure (high): TLSv1.1 is accepted (6 suites)" type="high">failure (high): TLSv1.1"#,
         r#"<error message="not proven (high): the OCSP responder"#,
         r#"<skipped message="not applicable (high): no such target: no disk is declared""#,
@@ -118,7 +118,7 @@ fn junit_has_a_suite_per_target_and_each_case_once() {
     ] {
         assert!(xml.contains(wanted), "{wanted} is not in {xml}");
     }
-    assert_eq!(xml.matches("<testsuite ").count(), 7, "six targets and the service");
+    assert_eq!(xml.matches("<testsuite ").count(), 9, "eight targets and the service");
 }
 
 #[test]

@@ -9,6 +9,7 @@ fn view(assessment: &model::Assessment) -> View<'_> {
     View {
         assessment,
         evidence: &sample::evidence,
+        earlier: &sample::earlier,
         signature: Signature::Signed {
             fingerprint: "SHA256:Rk3vJt0m1mVh2Zk9w8yT4c6bN5pXqLsUeDfGhIjKlMn".into(),
             label: Some("ops".into()),
@@ -36,12 +37,31 @@ fn the_sample_reads_as_designed() {
         "             seen         203.0.113.7, 203.0.113.8, demonstrated, exchanges dfb0… f5d2…, under baseline\n",
         "             so           not proven, so not passed\n",
         "             waived       until 2027-01-31 by m.roth\n",
-        "\n1 more target, all pass: mail 4\n",
-        "\nFAILED  2 at or above 'high', 3 below; 1 not proven (also blocks); 1 waived; 9 of 16 pass;",
+        "\n2 more targets, all pass: mail 4, offsite 1\n",
+        "\nFAILED  2 at or above 'high', 4 below; 1 not proven (also blocks); 1 waived; 11 of 19 pass;",
         "\npack packs/one · signed by ops (SHA256:Rk3vJt0m1mVh…, trusted) · check it: probity verify packs/one\n",
     ] {
         assert!(text.contains(wanted), "{wanted:?} is not in:\n{text}");
     }
+}
+
+#[test]
+fn copies_have_a_line_for_each_history_and_pictures_only_on_a_terminal() {
+    let assessment = sample::assessment();
+    let plain = text(&view(&assessment), &Style::PLAIN);
+    let wanted = "\nbackups\n  nightly  chat                      9 h 12 s old, 24 copies, complete\n";
+    assert!(plain.contains(wanted), "{plain}");
+    let shown = text(&view(&assessment), &Style { pictures: true, ..Style::PLAIN });
+    for wanted in [
+        "  nightly  chat                      ·o·o·▇·o·o·▇·o·o·▇·o·o·▇·o·o·▇  9 h 12 s old, 24 copies, complete\n",
+        "  nightly  host1:/etc,/var/lib/chat  ▇▇▇▇▇▇xx▇▇▇▇▇▇▇▇▇·▇▇▇▇▇▇x▇▇▇▇▇  21 h 12 s old, 65 copies, 1 dated\n",
+    ] {
+        assert!(shown.contains(wanted), "{wanted:?} is not in:\n{shown}");
+    }
+    let narrow = text(&view(&assessment), &Style { pictures: true, width: 80, ..Style::PLAIN });
+    assert!(!narrow.contains('▇') && narrow.contains("24 copies, complete"), "{narrow}");
+    let none = View { evidence: &|_| None, ..view(&assessment) };
+    assert!(!text(&none, &Style::PLAIN).contains("backups\n"));
 }
 
 #[test]
@@ -56,7 +76,7 @@ fn nothing_judged_is_not_all_pass() {
     none.findings.clear();
     none.counts = model::Counts::default();
     let text = text(&view(&none), &Style::PLAIN);
-    assert!(text.contains("6 targets, nothing judged: edge, mail"), "{text}");
+    assert!(text.contains("8 targets, nothing judged: edge, mail"), "{text}");
     assert!(text.contains("nothing was judged") && !text.contains("all pass"), "{text}");
 }
 
@@ -112,11 +132,22 @@ proptest! {
     fn no_text_from_outside_acts_on_a_terminal(any: String, tricks in "[\u{1b}\u{9b}\u{7}\r\n\t\u{202e}\u{200b}\\[2Jm]{0,12}", width in 0usize..300) {
         let assessment = sample::hostile(&format!("{any}{tricks}"));
         for colour in [false, true] {
-            let text = text(&view(&assessment), &Style { colour, width });
+            let text = text(&view(&assessment), &Style { colour, width, pictures: colour });
             prop_assert!(only_our_own(&text), "{text:?}");
             let escapes = text.matches(char::from(0x1b)).count();
             prop_assert!(colour || escapes == 0);
         }
+    }
+
+    #[test]
+    fn no_name_of_a_copy_acts_on_a_terminal(any: String, tricks in "[\u{1b}\u{9b}\u{7}\r\n\u{202e}\\[2Jm]{0,12}", width in 0usize..200) {
+        let assessment = sample::assessment();
+        let text = format!("{any}{tricks}");
+        let evidence = sample::hostile_copies(&text);
+        let view = View { evidence: &evidence, ..view(&assessment) };
+        let shown = self::text(&view, &Style { colour: true, width, pictures: true });
+        prop_assert!(only_our_own(&shown), "{shown:?}");
+        prop_assert!(shown.contains("backups"));
     }
 
     #[test]

@@ -62,6 +62,7 @@ fn verify_md(signature: Signature, hypothetical: bool, files: &[&str]) -> String
     let view = View {
         assessment: &assessment,
         evidence: &|_| None,
+        earlier: &Vec::new,
         signature,
         pack: None,
         bundle: Some("{}"),
@@ -120,7 +121,7 @@ proptest! {
     fn any_facts_can_be_scanned(versions in any_json(), chains in any_json(), rest in any_json(), width in 0usize..200) {
         let facts = json!({ "versions": [versions], "chains": [chains], "groups": rest, "behaviour": rest, "other": rest });
         let facts = facts.as_object().cloned().unwrap_or_default();
-        let text = report::scan("t\u{1b}", "a\u{202e}", &facts, &Style { colour: false, width });
+        let text = report::scan("t\u{1b}", "a\u{202e}", &facts, &Style { width, ..Style::PLAIN });
         prop_assert!(!text.contains(|c: char| c != '\n' && report::escape::acts(c)));
         let bare = report::scan("t", "a", &Facts::from_iter([("x".to_owned(), rest)]), &Style::PLAIN);
         prop_assert!(!bare.contains(|c: char| c != '\n' && report::escape::acts(c)));

@@ -245,6 +245,7 @@ fn show(
     let view = View {
         assessment,
         evidence: &evidence,
+        earlier: &|| reader.earlier(),
         signature: signature_of(signer),
         pack: Some(&shown),
         bundle: bundle.as_deref(),

@@ -68,6 +68,7 @@ fn show(reader: &Reader, assessment: &Assessment, formats: &[output::Wanted]) ->
     let view = View {
         assessment,
         evidence: &evidence,
+        earlier: &|| reader.earlier(),
         signature: Signature::Unsigned { why: why.to_owned() },
         pack: Some(&shown),
         bundle: None,
@@ -88,6 +89,7 @@ pub(crate) fn report(args: &ReportArgs) -> Result<Exit, Error> {
     let view = View {
         assessment: &assessment,
         evidence: &evidence,
+        earlier: &|| reader.earlier(),
         signature: verification::signature(&reader, &trusted),
         pack: Some(&shown),
         bundle: bundle.as_deref(),

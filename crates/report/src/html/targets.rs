@@ -5,7 +5,7 @@ use minijinja::{Value, context};
 use model::{Counts, Evidence, TargetLine};
 
 use crate::summary::{count, some_of};
-use crate::{View, facts, tls};
+use crate::{View, backup, facts, tls};
 
 /// Most targets whose facts are shown; those in trouble come first.
 const MOST_TARGETS: usize = 60;
@@ -70,7 +70,7 @@ fn target(view: &View<'_>, line: &TargetLine) -> Value {
         Some(evidence) => piece(&digest.to_string(), &evidence),
         None => context! {
             kind => "", digest => digest.to_string(), about => "It is not at hand.", failure => (), tls => (),
-            parts => Vec::<Value>::new(),
+            drawn => false, parts => Vec::<Value>::new(),
         },
     });
     let address = if line.address == line.name { String::new() } else { format!("{}; ", line.address) };
@@ -84,13 +84,18 @@ fn target(view: &View<'_>, line: &TargetLine) -> Value {
 fn piece(digest: &str, evidence: &Evidence) -> Value {
     let facts = evidence.facts.as_ref();
     let tls = if evidence.kind.starts_with("tls") { facts.and_then(tls::read) } else { None };
-    let without: &[&str] = if tls.is_some() { tls::KEYS } else { &[] };
+    let drawn = evidence.kind == backup::KIND && facts.is_some_and(|facts| backup::read(facts).is_some());
+    let without: &[&str] = match (tls.is_some(), drawn) {
+        (true, _) => tls::KEYS,
+        (false, true) => backup::KEYS,
+        (false, false) => &[],
+    };
     let failure = evidence.failure.as_ref().map(|failure| {
         let class = serde_json::to_value(failure.class).unwrap_or_default();
         context! { class => class.as_str().unwrap_or_default(), message => &failure.message }
     });
     context! {
-        digest, failure,
+        digest, failure, drawn,
         kind => &evidence.kind,
         about => about(evidence),
         tls => tls.map(|tls| Value::from(Serde(tls))),

@@ -106,7 +106,7 @@ fn target(name: &str) -> Target {
     }
 }
 
-fn piece(name: &str, kind: &str, level: Level, facts: Facts) -> Evidence {
+pub(super) fn piece(name: &str, kind: &str, level: Level, facts: Facts) -> Evidence {
     let wire = level == Level::Demonstrated;
     Evidence {
         format: Evidence::FORMAT.into(),
@@ -144,6 +144,9 @@ fn piece(name: &str, kind: &str, level: Level, facts: Facts) -> Evidence {
 /// The evidence of a digest of the sample.
 pub(crate) fn evidence(digest: &Digest) -> Option<Evidence> {
     let is = |name: &str| *digest == Digest::of(name.as_bytes());
+    if let Some(copies) = super::backup::evidence(digest) {
+        return Some(copies);
+    }
     let tls = ["edge@203.0.113.7", "edge@203.0.113.8", "mail"].into_iter().find(|name| is(name));
     if let Some(name) = tls {
         return Some(piece(name, "tls", Level::Demonstrated, tls_facts()));

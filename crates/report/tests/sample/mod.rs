@@ -2,6 +2,7 @@
 
 #![allow(dead_code, unused_imports, reason = "each test and the example use a part of it")]
 
+mod backup;
 mod evidence;
 
 use std::collections::BTreeMap;
@@ -13,6 +14,7 @@ use model::{
     Undeclared, Vantage, Verdict, WaiverLine, WaiverState,
 };
 
+pub(crate) use backup::{earlier, hostile_copies, many_copies};
 pub(crate) use evidence::{evidence, tls_facts};
 
 /// An instant, `2026-11-24T03:00:00Z` plus some seconds.
@@ -21,7 +23,11 @@ pub(crate) fn at(seconds: i64) -> Timestamp {
 }
 
 fn control(id: &str, title: &str, severity: Severity, kinds: &[&str], line: u32) -> ControlInfo {
-    let file = if id.starts_with("TLS") { "controls/tls.yaml" } else { "controls/host.yaml" };
+    let file = match id.split_once('-') {
+        Some(("TLS", _)) => "controls/tls.yaml",
+        Some(("BAK", _)) => "controls/backup.yaml",
+        _ => "controls/host.yaml",
+    };
     ControlInfo {
         id: id.into(),
         title: title.into(),
@@ -47,6 +53,8 @@ fn controls() -> BTreeMap<String, ControlInfo> {
         control("TLS-GROUPS", "Key exchange uses groups of at least 112 bits", Severity::High, &["tls"], 95),
         control("HOST-KEY-MODE", "Private keys are readable by their owner only", Severity::Critical, &["keyfile"], 9),
         control("HOST-LISTEN", "Every listening socket is declared", Severity::Medium, &["listeners"], 28),
+        control("BAK-FRESH", "The newest complete copy is fresh", Severity::Critical, &["backup"], 12),
+        control("BAK-GAPS", "Copies are made as often as declared", Severity::Medium, &["backup"], 97),
         control("DISK-LUKS", "Volumes with personal data are encrypted", Severity::High, &["luks"], 44),
     ];
     for c in &mut all {
@@ -130,6 +138,13 @@ fn findings() -> Vec<Finding> {
     listen.level = Some(Level::Effective);
     listen.wanted = Some("every listening socket in the inventory, or excluded with a reason".into());
     all.push(listen);
+    for target in ["nightly", "offsite"] {
+        all.push(finding("BAK-FRESH", target, Pass, Critical, ""));
+    }
+    let mut gaps = finding("BAK-GAPS", "nightly", Fail, Medium, "no copy of host1:/etc,/var/lib/chat for 6 d");
+    gaps.level = Some(Level::Effective);
+    gaps.wanted = Some("a copy every 24 h".into());
+    all.push(gaps);
     let mut luks = finding("DISK-LUKS", "messaging", NotApplicable, High, "no such target: no disk is declared");
     luks.evidence.clear();
     luks.level = None;
@@ -146,15 +161,20 @@ fn line(name: &str, of: &str, address: &str, discovered: bool) -> TargetLine {
     let kind = match name.split_once(':') {
         Some(("keyfile", _)) => "keyfile",
         _ if name == "host" => "listeners",
+        _ if ["nightly", "offsite"].contains(&name) => "backup",
         _ => "tls",
     };
+    let mut evidence = BTreeMap::from([(kind.into(), Digest::of(name.as_bytes()))]);
+    if name == "nightly" {
+        evidence.insert("backup-read".into(), backup::read_of_this_run());
+    }
     TargetLine {
         name: name.into(),
         of: of.into(),
         address: address.into(),
         labels,
         discovered,
-        evidence: BTreeMap::from([(kind.into(), Digest::of(name.as_bytes()))]),
+        evidence,
         failed: name == "tls:127.0.0.1:8443",
         counts: Counts::default(),
         connections: if kind == "tls" { 21 } else { 0 },
@@ -284,6 +304,8 @@ pub(crate) fn assessment() -> Assessment {
             line("edge@203.0.113.7", "edge", "chat.example.org:443", false),
             line("edge@203.0.113.8", "edge", "chat.example.org:443", false),
             line("mail", "mail", "mx.example.org:25", false),
+            line("nightly", "nightly", "restic /srv/backup", false),
+            line("offsite", "offsite", "restic s3:backup.example.net/messaging", false),
             line("host", "host", "audit1.example.org", false),
             line("keyfile:/etc/ssl/private/x.key", "host", "/etc/ssl/private/x.key", true),
             line("tls:127.0.0.1:8443", "tls:127.0.0.1:8443", "127.0.0.1:8443", true),

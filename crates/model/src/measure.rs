@@ -1,4 +1,4 @@
-//! Spans of time and sizes in words, for messages.
+//! Spans of time and sizes in words, for messages and reports.
 
 /// Units of time, largest first, with their seconds.
 const SPANS: [(u64, &str); 4] = [(86_400, "d"), (3_600, "h"), (60, "min"), (1, "s")];
@@ -10,7 +10,8 @@ const SIZES: [(u128, &str); 6] =
 ///
 /// A unit leads where there are at least two of it. One more follows, the largest of which there is any: a bit more
 /// than a limit never reads like the limit. What is smaller is left out.
-pub(crate) fn span(seconds: i64) -> String {
+#[must_use]
+pub fn span(seconds: i64) -> String {
     let sign = if seconds < 0 { "-" } else { "" };
     let whole = seconds.unsigned_abs();
     let lead = SPANS.iter().position(|(unit, _)| whole >= 2 * unit).unwrap_or(SPANS.len() - 1);
@@ -27,7 +28,8 @@ pub(crate) fn span(seconds: i64) -> String {
 }
 
 /// Bytes as a person says them: `512 B`, `1.5 GiB`; cut, not rounded, to one decimal.
-pub(crate) fn size(bytes: i128) -> String {
+#[must_use]
+pub fn size(bytes: i128) -> String {
     let sign = if bytes < 0 { "-" } else { "" };
     let whole = bytes.unsigned_abs();
     let Some((unit, name)) = SIZES.iter().find(|(unit, _)| whole >= *unit) else { return format!("{sign}{whole} B") };
