@@ -216,8 +216,12 @@ pub(crate) fn read(facts: &Facts) -> Option<Set> {
     })
 }
 
-/// What a copy is one of, as the probe names its histories: its machine and paths, or its databases.
+/// What a copy is one of, as the probe names its histories: what it says itself, else its machine and paths, or its
+/// databases.
 fn series(snapshot: &Value) -> String {
+    if let Some(series) = snapshot.get("series").and_then(Value::as_str) {
+        return series.to_owned();
+    }
     let list = |key| {
         let items = snapshot.get(key).and_then(Value::as_array).into_iter().flatten();
         items.filter_map(Value::as_str).map(str::to_owned).collect::<Vec<_>>()

@@ -39,17 +39,19 @@ fn copies_find_their_history_by_host_and_paths_or_databases() {
     doubtful["outcome"] = json!("not_proven");
     let mut undated = snapshot(NOW, None, "present");
     undated["recovery_point"] = Value::Null;
+    let mut cluster = snapshot(NOW, None, "present");
+    cluster["series"] = json!("cluster");
     let mut orphan = snapshot(NOW, Some(9), "present");
     orphan["missing_parents"] = json!(["p1"]);
-    let set = set(vec![database, doubtful, undated, orphan], None);
+    let set = set(vec![database, doubtful, undated, cluster, orphan], None);
     let names: Vec<&str> = set.lanes.iter().map(|l| l.name.as_str()).collect();
-    assert_eq!((names, set.doubtful), (vec!["h:/a,/b", "shop"], 1));
-    let files = &set.lanes[0];
+    assert_eq!((names, set.doubtful), (vec!["cluster", "h:/a,/b", "shop"], 1));
+    let files = &set.lanes[1];
     assert_eq!((files.span, files.longest_gap, files.newest_bytes), (Some(7), Some(3), Some(5)));
     assert_eq!((files.copies.len(), files.undated, files.count()), (1, 1, 2));
     // A copy that needs one that is gone is not complete, whatever it says of itself.
     assert_eq!((files.copies[0].complete, &*files.copies[0].note), (Complete::No, "p1, which it needs, is not there"));
-    assert_eq!(set.lanes[1].copies[0].complete, Complete::No);
+    assert_eq!(set.lanes[2].copies[0].complete, Complete::No);
 }
 
 #[test]

@@ -308,6 +308,6 @@ fn listed(event: &Event) -> Value {
         state => state_word(event),
         class => class(event.state),
         words => &event.words,
-        run => if event.earlier { "an earlier run" } else { "this run" },
+        run => if event.earlier { "earlier" } else { "this one" },
     }
 }

@@ -31,9 +31,8 @@ fn copy(name: &str, before: i64, bytes: Option<i64>, complete: &str) -> Value {
 }
 
 fn of_database(mut copy: Value) -> Value {
-    copy["paths"] = json!([]);
-    copy["host"] = Value::Null;
-    copy["databases"] = json!(["chat"]);
+    let own = [("paths", json!([])), ("host", Value::Null), ("databases", json!(["chat"]))];
+    copy.as_object_mut().into_iter().for_each(|fields| fields.extend(own.clone().map(|(k, v)| (k.to_owned(), v))));
     copy
 }
 
