@@ -387,11 +387,14 @@ async fn what_is_not_there_is_a_failure_only_where_its_folder_can_not_be_read() 
     }
 }
 
+/// Does something to a copy.
+type Change = fn(&std::path::Path);
+
 /// Looks into a copy as it was found, after something was done to it.
 struct Late {
     files: Files,
     path: PathBuf,
-    meanwhile: fn(&std::path::Path),
+    meanwhile: Change,
 }
 
 impl Probe for Late {
@@ -428,7 +431,7 @@ impl Probe for Late {
 
 #[tokio::test]
 async fn a_copy_that_is_written_meanwhile_or_vanishes_is_not_proven() {
-    let changes: [(fn(&std::path::Path), &str); 3] = [
+    let changes: [(Change, &str); 3] = [
         (|_| {}, "walked through to the end"),
         (
             |path| {
