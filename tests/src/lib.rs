@@ -19,8 +19,8 @@ mod stunnel;
 pub use audit::{Assessment, Gate};
 pub use authority::{Authority, Identity, Key, Lab, Leaf};
 pub use backup::{
-    Borg, BorgKey, Cipher, DumpFormat, Job, Mariadb, Pgbackrest, Postgres, Redis, Restic, Working, write_canary,
-    write_sources,
+    Audited, Borg, BorgKey, Cipher, DumpFormat, Job, Mariadb, Pgbackrest, Postgres, Redis, Restic, Working,
+    write_canary, write_sources,
 };
 pub use facts::{TlsFacts, Truth, VERSIONS};
 pub use hostile::{Behaviour, Hostile, refusing_port};

@@ -37,8 +37,8 @@ fn a_good_repository_passes_where_its_log_shows_that_it_is_complete() -> Result<
     let job = restic.backup(&[&restic.source()], "host1", &[], None)?;
     let log = logged(&job.log, 0)?;
     let id = restic.id()?;
-    let backup = target(&restic, "max_age: 26h, min_files: 5", &log)
-        .replace("restic: {", &format!("restic: {{ id: \"{id}\","));
+    let backup =
+        target(&restic, "max_age: 26h, min_files: 5", &log).replace("restic: {", &format!("restic: {{ id: \"{id}\","));
     let audited = Audited::of("baseline", &backup, AUDIT)?;
     for control in ["BAK-FRESH", "BAK-FUTURE", "BAK-COVERAGE", "BAK-IDENTITY", "BAK-SIZE", "BAK-ENCRYPT", "BAK-CHAIN"] {
         ensure!(audited.verdict(control) == "pass", "{control}: {}\n{}", audited.reasons(control), audited.finished);
@@ -88,7 +88,8 @@ fn stale_empty_foreign_and_future_repositories_fail() -> Result<()> {
     let wrong = audited(&Restic::wrong_host()?, "max_age: 26h", "")?;
     ensure!(wrong.verdict("BAK-FRESH") == "fail" && wrong.verdict("BAK-COVERAGE") == "fail", "{}", wrong.finished);
     let foreign = Restic::good()?;
-    let pinned = target(&foreign, "max_age: 26h", "").replace("restic: {", &format!("restic: {{ id: \"{}\",", "0".repeat(64)));
+    let pinned =
+        target(&foreign, "max_age: 26h", "").replace("restic: {", &format!("restic: {{ id: \"{}\",", "0".repeat(64)));
     let foreign = Audited::of("baseline", &pinned, AUDIT)?;
     ensure!(foreign.verdict("BAK-IDENTITY") == "fail", "{}", foreign.finished);
     for one in [stale, future, empty, wrong, foreign] {

@@ -7,7 +7,6 @@ use crate::audit::Assessment;
 use crate::probity::{Finished, Probity};
 
 /// What an audit of one target said.
-#[derive(Debug)]
 pub struct Audited {
     /// The program and its folder, with the pack in `pack`.
     pub probity: Probity,

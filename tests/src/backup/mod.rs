@@ -3,6 +3,7 @@
 //! Each lives in a folder of its own that vanishes with it, talks through sockets of its own, and has its own cache and
 //! configuration, so that nothing of the user's is read or written.
 
+mod audited;
 mod borg;
 mod mariadb;
 mod pgbackrest;
@@ -21,6 +22,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result, bail, ensure};
 use rustix::process::{Pid, Signal, kill_process};
 
+pub use audited::Audited;
 pub use borg::{Borg, BorgKey};
 pub use mariadb::Mariadb;
 pub use pgbackrest::{Cipher, Pgbackrest};
