@@ -23,6 +23,11 @@ fn settled() -> Result<Restic> {
     Ok(restic)
 }
 
+/// Whether a sample came back as it was.
+fn is_same(sample: &Value) -> bool {
+    sample.get("outcome").is_some_and(|outcome| outcome == "present")
+}
+
 /// Nothing but the lock of drills is in the state folder, and no lock in the repository.
 fn nothing_is_left(probity: &Probity) -> Result<()> {
     let mut waiting = vec![probity.folder().to_owned()];
@@ -49,7 +54,7 @@ fn what_comes_back_is_what_was_written_and_the_canary_flies_from_drill_to_drill(
     ensure!(fact(&first, "/restored/outcome")? == "present", "{}", first.finished);
     let samples = fact(&first, "/samples/samples")?;
     let samples = samples.as_array().context("a list")?;
-    ensure!(samples.len() == 11 && samples.iter().all(|s| s["outcome"] == "present"), "{samples:?}");
+    ensure!(samples.len() == 11 && samples.iter().all(is_same), "{samples:?}");
     ensure!(fact(&first, "/restored/files")? == 11, "the whole copy came back");
     ensure!(fact(&first, "/canary/outcome")? == "not_proven" && canary.exists(), "the first drill plants one");
     ensure!(first.verdict("BAK-RESTORE") == "inconclusive", "{}", first.finished);
@@ -114,7 +119,7 @@ fn borg_gives_back_samples_without_a_lock() -> Result<()> {
     );
     let audited = Audited::of("backup-full", &target, DRILL)?;
     let samples = audited.fact("backup-restore", "/samples/samples")?;
-    let same = samples.as_array().into_iter().flatten().filter(|s: &&Value| s["outcome"] == "present").count();
+    let same = samples.as_array().into_iter().flatten().filter(|s| is_same(s)).count();
     ensure!(same == 5, "{samples}\n{}", audited.finished);
     ensure!(audited.fact("backup-restore", "/restored/files")? == 5, "samples alone came back");
     nothing_is_left(&audited.probity)

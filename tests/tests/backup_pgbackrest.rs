@@ -24,7 +24,7 @@ fn a_good_stanza_is_what_pgbackrest_says() -> Result<()> {
     let labels: Vec<_> = said.as_array().into_iter().flatten().filter_map(|b| b.get("label").cloned()).collect();
     let names: Vec<_> = seen.as_array().into_iter().flatten().filter_map(|s| s.get("name").cloned()).collect();
     ensure!(labels.len() == 2 && labels == names, "{labels:?} {names:?}");
-    ensure!(seen.pointer("/1/parents/0") == Some(&labels[0]), "{seen}");
+    ensure!(seen.pointer("/1/parents/0") == labels.first(), "{seen}");
     Ok(())
 }
 
