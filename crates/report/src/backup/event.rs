@@ -68,7 +68,9 @@ pub(crate) struct Event {
 impl Event {
     /// Reads one piece of evidence; `repository` names the one that this run saw.
     pub(super) fn of(deed: Deed, evidence: &Evidence, repository: &str, earlier: bool) -> Option<Self> {
-        let done = evidence.failure.as_ref().is_none_or(|f| f.class != FailureClass::NotRun);
+        let run = evidence.failure.as_ref().is_none_or(|f| f.class != FailureClass::NotRun);
+        // An inventory that asks for no reading gets facts that say so.
+        let asked = evidence.facts.as_ref().is_none_or(|facts| facts.get("budget") != Some(&Value::Null));
         let (state, words) = match (&evidence.facts, &evidence.failure) {
             (Some(facts), _) => {
                 let (state, words) = match deed {
@@ -85,7 +87,7 @@ impl Event {
             (None, Some(failure)) => (State::NotProven, failure.message.clone()),
             (None, None) => return None,
         };
-        Some(Self { at: evidence.collected.as_second(), deed, state, words, earlier, done })
+        Some(Self { at: evidence.collected.as_second(), deed, state, words, earlier, done: run && asked })
     }
 }
 
@@ -95,19 +97,27 @@ fn items<'a>(facts: &'a Facts, key: &str) -> impl Iterator<Item = &'a Value> {
 
 /// Parts that were read, and whether they were intact.
 pub(super) fn of_read(facts: &Facts) -> (State, String) {
-    let parts = |outcome: &str| items(facts, "parts").filter(|p| plain(p, "outcome") == outcome).count();
+    let wrong = facts.get("errors").unwrap_or(&Value::Null);
+    let parts = |outcome| items(facts, "parts").filter(|p| plain(p, "outcome") == outcome).count();
     let (intact, damaged, doubtful) = (parts("intact"), parts("damaged"), parts("not_proven"));
-    let errors = items(facts, "errors").count();
+    let said = wrong.get("errors").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
+    let unsure = said.iter().filter(|e| plain(e, "outcome") == "not_proven").count();
+    let errors = said.len() - unsure;
     let structure = facts.get("structure").map(|s| plain(s, "outcome")).unwrap_or_default();
-    let bad = damaged > 0 || errors > 0 || matches!(structure, "damaged" | "absent");
-    let state = match (bad, intact) {
-        (true, _) => State::Bad,
-        (false, 1..) => State::Good,
-        (false, 0) => State::NotProven,
+    let unproven = doubtful + unsure > 0 || structure == "not_proven" || plain(wrong, "asked") != "all";
+    let state = if damaged + errors > 0 || structure == "damaged" {
+        State::Bad
+    } else if intact == 0 || unproven {
+        State::NotProven
+    } else {
+        State::Good
     };
     let mut words = Vec::new();
     if damaged > 0 {
         words.push(format!("{} damaged", count(damaged, "part", "parts")));
+    }
+    if structure == "damaged" {
+        words.push("its own records are damaged".into());
     }
     if errors > 0 {
         words.push(count(errors, "error", "errors"));
@@ -118,11 +128,18 @@ pub(super) fn of_read(facts: &Facts) -> (State, String) {
     if doubtful > 0 {
         words.push(format!("{} not proven", count(doubtful, "part", "parts")));
     }
+    if unsure > 0 {
+        words.push(format!("{} not proven", count(unsure, "error", "errors")));
+    }
+    if structure == "not_proven" {
+        words.push("its own records not proven".into());
+    }
     if words.is_empty() {
         words.push("nothing was read".into());
     }
     let bytes = facts.get("bytes_read").and_then(Value::as_i64).filter(|n| *n > 0);
-    words.extend(bytes.map(|n| format!("{} read", size(n.into()))));
+    let about = if facts.get("bytes_estimated").and_then(Value::as_bool) == Some(true) { "about " } else { "" };
+    words.extend(bytes.map(|n| format!("{about}{} read", size(n.into()))));
     (state, words.join(", "))
 }
 

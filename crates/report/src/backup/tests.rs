@@ -156,14 +156,34 @@ fn a_drill_is_good_only_where_everything_came_back_equal() {
 fn a_read_is_good_only_where_something_was_read_and_nothing_is_damaged() {
     let shown = |outcomes: &[&str], errors: usize| {
         let parts: Vec<Value> = outcomes.iter().map(|o| json!({ "outcome": o })).collect();
-        let errors: Vec<Value> = (0..errors).map(|_| json!({ "name": "e" })).collect();
-        event::of_read(json!({ "parts": parts, "errors": errors }).as_object().unwrap_or(&Facts::new()))
+        let errors: Vec<Value> = (0..errors).map(|_| json!({ "name": "e", "outcome": "damaged" })).collect();
+        event::of_read(
+            json!({ "parts": parts, "errors": { "asked": "all", "errors": errors } })
+                .as_object()
+                .unwrap_or(&Facts::new()),
+        )
     };
     assert_eq!(shown(&["intact", "not_read"], 0), (State::Good, "1 of 2 parts intact".into()));
     assert_eq!(shown(&["not_read"], 0), (State::NotProven, "nothing was read".into()));
     assert_eq!(shown(&["intact", "damaged"], 0).0, State::Bad);
     assert_eq!(shown(&["intact"], 2), (State::Bad, "2 errors, 1 of 1 part intact".into()));
     assert_eq!(shown(&[], 0).0, State::NotProven);
+    assert_eq!(shown(&["intact", "not_proven"], 0).0, State::NotProven);
+    let part = json!([{ "outcome": "intact" }]);
+    for (facts, state) in [
+        (json!({ "parts": part, "errors": { "asked": [], "errors": [] } }), State::NotProven),
+        (json!({ "parts": part }), State::NotProven),
+        (
+            json!({ "parts": part, "errors": { "asked": "all", "errors": [] }, "structure": { "outcome": "damaged" } }),
+            State::Bad,
+        ),
+        (
+            json!({ "parts": part, "errors": { "asked": "all", "errors": [{ "outcome": "not_proven" }] } }),
+            State::NotProven,
+        ),
+    ] {
+        assert_eq!(event::of_read(facts.as_object().unwrap_or(&Facts::new())).0, state, "{facts}");
+    }
 }
 
 proptest! {

@@ -141,7 +141,9 @@ fn read(part: i64, outcome: &str) -> Facts {
         (1..=30).map(|n| json!({ "name": format!("{n}/30"), "outcome": if n == part { outcome } else { "not_read" } }));
     let value = json!({
         "identity": { "outcome": "present", "why": null, "what": "repository id", "value": "5f2c0b7e" },
-        "parts": parts.collect::<Vec<_>>(), "errors": [], "bytes_read": 148_000_000_i64,
+        "parts": parts.collect::<Vec<_>>(), "errors": { "asked": "all", "errors": [] }, "bytes_read": 148_000_000_i64, "bytes_estimated": false,
+        "structure": { "outcome": "intact", "why": null },
+        "budget": { "within": 30 * DAY, "max_bytes": 5 * GIB, "max_time": 1_800, "parts": 30, "lock": false },
     });
     value.as_object().cloned().unwrap_or_default()
 }
