@@ -3,16 +3,29 @@
 //! It writes nothing but the scratch place, which the journal of drills takes away again, and the canary, where the
 //! inventory names a file for it.
 
+mod account;
 mod canary;
 mod choose;
+mod copies;
+mod database;
 mod files;
+mod mariadb;
+mod postgres;
+mod report;
+mod server;
+#[cfg(test)]
+mod stage;
+mod unpacked;
 
 use model::{Facts, Failure, FailureClass, Kind, Level, Target};
 use probe::{BoxFuture, Cx, Plan, Probe};
 
+use self::report::About;
 use crate::backup::{no_source, spec};
 use crate::facts::RestoreFacts;
-use crate::source::adapter;
+use crate::format::Format;
+use crate::source::{Adapter, Repository, adapter, pgbackrest};
+use crate::target::{BackupSpec, Drill, FileFormat, Files, PgBackRest};
 
 /// Restores and compares.
 pub(crate) struct Restore;
@@ -35,6 +48,7 @@ impl Probe for Restore {
         let Some(drill) = &spec.declared.drill else { return Plan::default() };
         let mut plan = adapter(&spec).map(|a| a.plan(&spec)).unwrap_or_default();
         plan.commands.push(format!("restore of {} into a scratch folder", spec.declared.location()));
+        plan.commands.extend(servers(&spec, drill));
         plan.files.extend(drill.canary.iter().map(|path| format!("{path} (written: the canary)")));
         plan
     }
@@ -47,7 +61,11 @@ impl Probe for Restore {
                 return Err(Failure::new(FailureClass::NotRun, message));
             };
             let adapter = adapter(&spec).ok_or_else(|| no_source(target))?;
-            let facts = files::drill(&spec, drill, adapter.as_ref(), cx).await?;
+            let facts = match (&spec.declared.pgbackrest, &spec.declared.files) {
+                (Some(source), _) => stanza(&spec, drill, source, adapter.as_ref(), cx).await?,
+                (_, Some(source)) => of_files(&spec, drill, source, adapter.as_ref(), cx).await?,
+                _ => files::drill(&spec, drill, adapter.as_ref(), cx).await?,
+            };
             probe::facts(&facts)
         })
     }
@@ -59,4 +77,85 @@ impl Probe for Restore {
     fn attested_by_host_only(&self) -> bool {
         true
     }
+}
+
+/// What is started beside the restore, for the list of what a drill would do.
+fn servers(spec: &BackupSpec, drill: &Drill) -> Vec<String> {
+    let user = drill.user.as_deref();
+    let postgres = || format!("postgres on a private socket, as {}", user.unwrap_or("postgres"));
+    let started = match (&spec.declared.pgbackrest, &spec.declared.files) {
+        (Some(_), _) => Some(postgres()),
+        (_, Some(files)) => match files.format {
+            Some(FileFormat::PgDump | FileFormat::PgBasebackup) => Some(postgres()),
+            Some(FileFormat::MariadbDump | FileFormat::Mariabackup) => {
+                Some(format!("mariadbd on a private socket, as {}", user.unwrap_or("mysql")))
+            }
+            Some(_) => None,
+            None => Some("a scratch server on a private socket, of the sort that the newest copy is of".to_owned()),
+        },
+        _ => None,
+    };
+    let live = started.is_some().then_some(drill.live.as_ref()).flatten();
+    let live = live.map(|live| format!("counts of rows, read only, in the database in use ({live})"));
+    started.into_iter().chain(live).collect()
+}
+
+/// The drill for a stanza of pgBackRest.
+async fn stanza(
+    spec: &BackupSpec,
+    drill: &Drill,
+    source: &PgBackRest,
+    adapter: &dyn Adapter,
+    cx: &Cx,
+) -> Result<RestoreFacts, Failure> {
+    let repository = adapter.list(spec, cx).await?;
+    let Some((name, about)) = newest(adapter, &repository) else {
+        return Ok(files::nothing(spec, adapter.kind(), repository));
+    };
+    let source = pgbackrest::Adapter::new(source.clone());
+    postgres::drill(spec, drill, postgres::From::Stanza(&source, &name), about, cx).await
+}
+
+/// The drill for files: what is started depends on what the newest copy is.
+async fn of_files(
+    spec: &BackupSpec,
+    drill: &Drill,
+    source: &Files,
+    adapter: &dyn Adapter,
+    cx: &Cx,
+) -> Result<RestoreFacts, Failure> {
+    let repository = adapter.list(spec, cx).await?;
+    let Some((name, about)) = newest(adapter, &repository) else {
+        return Ok(files::nothing(spec, adapter.kind(), repository));
+    };
+    let copy = copies::FileCopy::of(source, &name, cx).await?;
+    match copy.format() {
+        Format::PgDumpCustom
+        | Format::PgDumpDirectory
+        | Format::PgDumpTar
+        | Format::PgDumpSql
+        | Format::PgDumpall
+        | Format::PgBasebackup => postgres::drill(spec, drill, postgres::From::Files(&copy), about, cx).await,
+        Format::MysqlDump | Format::Mariabackup | Format::Xbstream => {
+            mariadb::drill(spec, drill, &copy, about, cx).await
+        }
+        other => {
+            let message = format!("{}: there is no drill for copies of the format '{}'", copy.name(), other.name());
+            Err(Failure::new(FailureClass::Missing, message))
+        }
+    }
+}
+
+/// The copy with the newest recovery point.
+fn newest(adapter: &dyn Adapter, repository: &Repository) -> Option<(String, About)> {
+    let snapshot = repository.snapshots.get(files::newest(repository)?)?;
+    let about = About {
+        source: adapter.kind(),
+        tool: repository.tool.clone(),
+        identity: repository.identity.clone(),
+        snapshot: snapshot.name.clone(),
+        recovery_point: snapshot.recovery_point.clone(),
+        bytes: snapshot.bytes,
+    };
+    Some((snapshot.name.clone(), about))
 }

@@ -99,9 +99,12 @@ pub struct Drill {
     pub rto: Option<String>,
     /// Greatest age of what it gives back (`26h`).
     pub rpo: Option<String>,
-    /// For databases: how the live one is reached, to count its rows; a connection string without a password, such as
-    /// `host=/run/postgresql dbname=app`.
+    /// For databases: how the live one is reached, to count its rows. For PostgreSQL a connection string without a
+    /// password, such as `host=/run/postgresql dbname=app`; for MariaDB the path of an option file.
     pub live: Option<String>,
+    /// For databases: the one that `live`, `queries` and `canary_query` are about, where a copy holds several; by default
+    /// the largest.
+    pub database: Option<String>,
     /// For databases: the user whom the scratch server runs as, where Probity runs as root; `postgres` or `mysql` by
     /// default.
     pub user: Option<String>,
@@ -325,6 +328,15 @@ impl BackupTarget {
             rpo: span_of("rpo", drill.and_then(|d| d.rpo.as_ref()))?,
             canary: drill.is_some_and(|d| d.canary.is_some() || d.canary_query.is_some()),
         };
+        if let Some(live) = drill.and_then(|d| d.live.as_deref()) {
+            let wrong = |why: &str| Err(("drill.live".to_owned(), why.to_owned()));
+            if live.contains("://") {
+                return wrong("write it as pairs: host=/run/postgresql dbname=app");
+            }
+            if live.contains("password=") {
+                return wrong("a password is seen among the words of a command; name a file by passfile=PATH");
+            }
+        }
         let set = self.set.clone().unwrap_or_else(|| name.to_owned());
         let read = self.read.as_ref().map(ReadAsked::resolve).transpose()?;
         Ok(BackupSpec { declared: self.clone(), set, expected, restore, read })

@@ -21,6 +21,9 @@ pub struct Command<'a> {
     pub env: &'a [(&'a str, &'a str)],
     /// The folder that it runs in; `None` is the one that Probity was started in.
     pub cwd: Option<&'a Path>,
+    /// The file that is its standard input; `None` is an empty one. It is opened by Probity, so that a command that
+    /// runs as another user need not be able to open it itself.
+    pub stdin: Option<&'a Path>,
     /// Secrets: each occurrence in arguments and outputs is replaced by `[redacted]` before anything is recorded or
     /// hashed. The probe gets the outputs as they are. Secrets from [`Cx::secret`] need not be named.
     pub redact: &'a [&'a str],
@@ -38,7 +41,7 @@ impl<'a> Command<'a> {
     #[must_use]
     pub const fn new(argv: &'a [&'a str]) -> Self {
         let within = Duration::from_secs(20);
-        Self { argv, env: &[], cwd: None, redact: &[], most: 1 << 20, within, version: &[] }
+        Self { argv, env: &[], cwd: None, stdin: None, redact: &[], most: 1 << 20, within, version: &[] }
     }
 
     /// Runs it without writing anything down: for commands that give secrets, which belong in no record.
@@ -47,7 +50,7 @@ impl<'a> Command<'a> {
     /// As [`Cx::command`].
     pub async fn run_for_secret(&self) -> Result<Output, Failure> {
         let (path, arguments) = self.settle()?;
-        let launch = Launch { path: &path, arguments, env: self.env, cwd: self.cwd, mark: None };
+        let launch = Launch { path: &path, arguments, env: self.env, cwd: self.cwd, stdin: self.stdin, mark: None };
         let (mut stdout, mut stderr) = (Vec::new(), Vec::new());
         let bound = |into| bounded(into, self.most, &path);
         let exit = launch.run(self.within, &mut bound(&mut stdout), &mut bound(&mut stderr)).await?;
@@ -174,7 +177,8 @@ impl Cx {
             };
             note.record.version = version;
         }
-        let launch = Launch { path, arguments, env: command.env, cwd: command.cwd, mark: self.mark() };
+        let Command { env, cwd, stdin, .. } = *command;
+        let launch = Launch { path, arguments, env, cwd, stdin, mark: self.mark() };
         let Note { stdout, stderr, .. } = &mut note;
         let exit = launch
             .run(

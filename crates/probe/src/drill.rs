@@ -89,8 +89,9 @@ impl Cx {
         let file = OpenOptions::new().append(true).create(true).mode(0o600).open(log);
         let files = file.and_then(|file| Ok((file.try_clone()?, file)));
         let (out, err) = files.map_err(|e| not_made(&format!("the log {}", log.display()), &e))?;
-        let launch = Launch { path: &path, arguments, env: command.env, cwd: command.cwd, mark: Some(journal.id()) };
-        let mut child = launch.command();
+        let Command { env, cwd, stdin, .. } = command;
+        let launch = Launch { path: &path, arguments, env, cwd, stdin, mark: Some(journal.id()) };
+        let mut child = launch.command()?;
         // Not killed when it is dropped: the journal ends it in good order.
         child.stdout(Stdio::from(out)).stderr(Stdio::from(err)).kill_on_drop(false);
         let mut child = child.spawn().map_err(|e| launch.not_started(&e))?;

@@ -141,11 +141,12 @@ impl Journal {
         let path = self.scratch.join(format!("{}-{entry}-{purpose}", self.id));
         entries.write(&Line::Scratch { entry, path: path.clone() })?;
         entries.made.push(Some(Made::Scratch(path.clone())));
-        let folder = |path: &Path| fs::DirBuilder::new().mode(0o700).create(path);
-        folder(&path)?;
+        let folder = |path: &Path, mode| fs::DirBuilder::new().mode(mode).create(path);
+        // Others may pass, not look: the drill may give the inner folder to the user whom its server runs as.
+        folder(&path, 0o711)?;
         fs::write(path.join(std::ffi::OsStr::from_bytes(MARKER.to_bytes())), self.marker(entry))?;
         let inner = path.join(INNER);
-        folder(&inner)?;
+        folder(&inner, 0o700)?;
         Ok(inner)
     }
 

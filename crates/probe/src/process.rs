@@ -1,5 +1,6 @@
 //! Runs one local program under bounds, in a process group of its own.
 
+use std::fs::File;
 use std::path::Path;
 use std::process::Stdio;
 use std::time::Duration;
@@ -23,13 +24,22 @@ pub(crate) struct Launch<'a> {
     pub(crate) env: &'a [(&'a str, &'a str)],
     /// The folder that it runs in; `None` is this process's own.
     pub(crate) cwd: Option<&'a Path>,
+    /// The file that it reads; `None` is nothing.
+    pub(crate) stdin: Option<&'a Path>,
     /// The id of the drill that it belongs to.
     pub(crate) mark: Option<&'a str>,
 }
 
 impl Launch<'_> {
-    /// The program with an empty environment, no input, and a process group of its own.
-    pub(crate) fn command(&self) -> tokio::process::Command {
+    /// The program with an empty environment, its input, and a process group of its own.
+    ///
+    /// # Errors
+    /// Where the input can't be opened.
+    pub(crate) fn command(&self) -> Result<tokio::process::Command, Failure> {
+        let stdin = match self.stdin {
+            None => Stdio::null(),
+            Some(path) => Stdio::from(File::open(path).map_err(|e| no_input(path, &e))?),
+        };
         let mut command = tokio::process::Command::new(self.path);
         command
             .args(self.arguments)
@@ -38,13 +48,13 @@ impl Launch<'_> {
             .env("LC_ALL", "C")
             .envs(self.env.iter().copied())
             .envs(self.mark.map(|mark| (living::MARK, mark)))
-            .stdin(Stdio::null())
+            .stdin(stdin)
             .process_group(0)
             .kill_on_drop(true);
         if let Some(folder) = self.cwd {
             command.current_dir(folder);
         }
-        command
+        Ok(command)
     }
 
     /// Why it did not start.
@@ -62,7 +72,7 @@ impl Launch<'_> {
     /// # Errors
     /// Where it can't be started, takes longer than `within`, or a sink says so.
     pub(crate) async fn run(&self, within: Duration, out: Sink<'_>, err: Sink<'_>) -> Result<Option<i32>, Failure> {
-        let mut command = self.command();
+        let mut command = self.command()?;
         let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
         let mut child = child.map_err(|e| self.not_started(&e))?;
         let group = Group(child.id());
@@ -78,6 +88,15 @@ impl Launch<'_> {
         drop(group);
         outcome
     }
+}
+
+fn no_input(path: &Path, e: &std::io::Error) -> Failure {
+    let class = match e.kind() {
+        std::io::ErrorKind::PermissionDenied => FailureClass::Permission,
+        std::io::ErrorKind::NotFound => FailureClass::Missing,
+        _ => FailureClass::Unreadable,
+    };
+    Failure::new(class, format!("{}: can't be opened: {e}", path.display()))
 }
 
 /// Hands on a stream until it ends. An error of the pipe is its end: what was read so far is what was said.

@@ -7,8 +7,9 @@ use jiff::Timestamp;
 use model::{Asked, Failure, FailureClass};
 use probe::Cx;
 
+use super::report::{self, millis};
 use super::{canary, choose};
-use crate::facts::{Canary, Outcome, RestoreFacts, Restored, Sample, Samples, Snapshot};
+use crate::facts::{Canary, Outcome, RestoreFacts, Restored, Sample, Samples, Snapshot, SourceKind};
 use crate::measure;
 use crate::source::{Adapter, Repository};
 use crate::target::{BackupSpec, Drill};
@@ -29,10 +30,10 @@ pub(super) async fn drill(
     cx: &Cx,
 ) -> Result<RestoreFacts, Failure> {
     let mut repository = adapter.list(spec, cx).await?;
-    let Some(newest) = newest(&repository) else { return Ok(nothing(spec, adapter, repository)) };
+    let Some(newest) = newest(&repository) else { return Ok(nothing(spec, adapter.kind(), repository)) };
     measure::measure_one(spec, adapter, &mut repository, newest, cx).await;
     let Some(snapshot) = repository.snapshots.get(newest).cloned() else {
-        return Ok(nothing(spec, adapter, repository));
+        return Ok(nothing(spec, adapter.kind(), repository));
     };
     let begun = snapshot.recovery_point.as_deref().and_then(|t| t.parse::<Timestamp>().ok());
     let count = usize::try_from(drill.samples.unwrap_or(SAMPLES)).unwrap_or(usize::MAX);
@@ -100,15 +101,12 @@ pub(super) async fn drill(
     })
 }
 
-fn millis(since: Instant) -> i64 {
-    i64::try_from(since.elapsed().as_millis()).unwrap_or(i64::MAX)
-}
-
 /// The copy with the newest recovery point.
-fn newest(repository: &Repository) -> Option<usize> {
+pub(super) fn newest(repository: &Repository) -> Option<usize> {
     let dated = repository.snapshots.iter().enumerate().filter(|(_, s)| s.outcome == Outcome::Present);
     let at = |s: &Snapshot| s.recovery_point.as_deref().and_then(|t| t.parse::<Timestamp>().ok());
-    dated.max_by_key(|(_, s)| at(s)).map(|(index, _)| index)
+    // Of several without a time the first, which is the newest by the file system's.
+    dated.rev().max_by_key(|(_, s)| at(s)).map(|(index, _)| index)
 }
 
 fn no_canary() -> Canary {
@@ -117,9 +115,9 @@ fn no_canary() -> Canary {
 }
 
 /// A repository that holds no copy: nothing can be restored from it, which is what a drill is there to find out.
-fn nothing(spec: &BackupSpec, adapter: &dyn Adapter, repository: Repository) -> RestoreFacts {
+pub(super) fn nothing(spec: &BackupSpec, source: SourceKind, repository: Repository) -> RestoreFacts {
     RestoreFacts {
-        source: adapter.kind(),
+        source,
         tool: repository.tool,
         location: spec.declared.location(),
         set: spec.set.clone(),
@@ -155,21 +153,11 @@ fn room(snapshot: &Snapshot, scratch: &Path, cx: &Cx) -> Result<(), Failure> {
             format!("the size of {} is not known, so that nothing shows that there is room for it", snapshot.name);
         return Err(Failure::new(FailureClass::Missing, message));
     };
-    let free = cx.free_bytes(scratch)?.min(cx.scratch_bytes());
-    // A tenth more: file systems need room for names and tables.
-    if bytes.saturating_add(bytes / 10) > free {
-        let message = format!(
-            "{} restores to {bytes} bytes, and {free} may be used in {}; give a larger --scratch, or drill samples alone",
-            snapshot.name,
-            scratch.display()
-        );
-        return Err(Failure::new(FailureClass::Interrupted, message));
-    }
-    Ok(())
+    report::room(bytes, &snapshot.name, scratch, cx)
 }
 
 /// What the tool's restore came to. A full disk says nothing of the copy: the drill is then inconclusive.
-fn restored(outcome: Result<(), Failure>, files: i64, bytes: i64, millis: i64) -> Result<Restored, Failure> {
+pub(super) fn restored(outcome: Result<(), Failure>, files: i64, bytes: i64, millis: i64) -> Result<Restored, Failure> {
     let (outcome, why) = match outcome {
         Ok(()) if files > 0 => (Outcome::Present, None),
         Ok(()) => (Outcome::Absent, Some("the tool gave no file back".to_owned())),
@@ -217,7 +205,7 @@ async fn compare(cx: &Cx, live: &str, restored: Option<&Path>) -> Sample {
 }
 
 /// Files in the scratch folder, and their bytes.
-async fn contents(scratch: &Path, cx: &Cx) -> (i64, i64) {
+pub(super) async fn contents(scratch: &Path, cx: &Cx) -> (i64, i64) {
     let (mut files, mut bytes) = (0_u64, 0_u64);
     let mut waiting = vec![scratch.to_owned()];
     while let Some(folder) = waiting.pop() {

@@ -213,6 +213,17 @@ pub(crate) async fn inspect_full(
     look(cx, source, &found, Extent { depth: Depth::Full, bounds, within }, &[]).await
 }
 
+/// Looks into the head of one copy, and says where it lies.
+///
+/// # Errors
+/// As [`inspect_full`].
+pub(crate) async fn inspect_head(source: &Files, name: &str, cx: &Cx) -> Result<(String, Inspection), String> {
+    let found = look::find(cx, path_of(source, name), true).await.map_err(|e| e.to_string())?;
+    let extent = Extent { depth: Depth::Head, bounds: Bounds::default(), within: cx.remaining() };
+    let seen = look(cx, source, &found, extent, &[]).await?;
+    Ok((found.path, seen))
+}
+
 /// Where a copy of that name lies.
 pub(crate) fn path_of(source: &Files, name: &str) -> String {
     match source.pattern.rsplit_once('/') {
