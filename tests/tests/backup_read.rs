@@ -20,16 +20,16 @@ fn all_of_a_repository_is_read_over_several_runs() -> Result<()> {
     let mut probity = Probity::new()?;
     let mut verdicts = Vec::new();
     for _ in 0..4 {
-        let audited = Audited::again(probity, "baseline", &target, AUDIT)?;
+        let audited = Audited::again(probity, "backup-full", &target, AUDIT)?;
         verdicts.push(audited.verdict("BAK-INTEGRITY").to_owned());
         audited.probity.run(["verify", "pack"])?.expect_code(0)?;
         probity = audited.probity;
     }
     // The first run read a part only; once the other was read, too, earlier evidence stands for the first.
     ensure!(verdicts.last().is_some_and(|v| v == "pass"), "{verdicts:?}");
-    let whole = Audited::of("baseline", &restic_target(&restic, ", read: { parts: 1 }"), AUDIT)?;
+    let whole = Audited::of("backup-full", &restic_target(&restic, ", read: { parts: 1 }"), AUDIT)?;
     ensure!(whole.verdict("BAK-INTEGRITY") == "pass", "{}\n{}", whole.reasons("BAK-INTEGRITY"), whole.finished);
-    let unasked = Audited::of("baseline", &restic_target(&restic, ""), AUDIT)?;
+    let unasked = Audited::of("backup-full", &restic_target(&restic, ""), AUDIT)?;
     ensure!(unasked.verdict("BAK-INTEGRITY") != "pass", "nothing was read: {}", unasked.finished);
     Ok(())
 }
@@ -38,7 +38,7 @@ fn all_of_a_repository_is_read_over_several_runs() -> Result<()> {
 fn damage_that_quick_checks_miss_is_found() -> Result<()> {
     // `restic check` says "no errors were found" of this one, and ends with 0.
     let flipped = Restic::flipped()?;
-    let audited = Audited::of("baseline", &restic_target(&flipped, ", read: { parts: 1 }"), AUDIT)?;
+    let audited = Audited::of("backup-full", &restic_target(&flipped, ", read: { parts: 1 }"), AUDIT)?;
     ensure!(audited.verdict("BAK-INTEGRITY") == "fail", "{}\n{}", audited.reasons("BAK-INTEGRITY"), audited.finished);
 
     // `borg list` and `borg check --archives-only` end with 0.
@@ -48,7 +48,7 @@ fn damage_that_quick_checks_miss_is_found() -> Result<()> {
         borg.repository().display(),
         borg.passphrase_file().display(),
     );
-    let audited = Audited::of("baseline", &target, AUDIT)?;
+    let audited = Audited::of("backup-full", &target, AUDIT)?;
     ensure!(audited.verdict("BAK-INTEGRITY") == "fail", "{}\n{}", audited.reasons("BAK-INTEGRITY"), audited.finished);
 
     // `pgbackrest verify` ends with 0 and says nothing.
@@ -57,7 +57,7 @@ fn damage_that_quick_checks_miss_is_found() -> Result<()> {
             "{{ pgbackrest: {{ stanza: main, config: \"{}\" }}, read: {{ parts: 1 }} }}",
             stanza.config().display()
         );
-        let audited = Audited::of("baseline", &target, AUDIT)?;
+        let audited = Audited::of("backup-full", &target, AUDIT)?;
         let why = audited.reasons("BAK-INTEGRITY");
         ensure!(audited.verdict("BAK-INTEGRITY") == wanted, "{wanted} is wanted: {why}\n{}", audited.finished);
     }

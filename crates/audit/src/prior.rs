@@ -314,7 +314,8 @@ impl Walk<'_> {
 
     /// Whether a piece is of the past, recent enough, and of a probe that ran: a drill that was not run left nothing.
     fn counts(&self, evidence: &Evidence) -> bool {
-        let not_run = evidence.failure.as_ref().is_some_and(|f| f.class == FailureClass::NotRun);
+        let not_run =
+            evidence.failure.as_ref().is_some_and(|f| matches!(f.class, FailureClass::NotRun | FailureClass::NotAsked));
         let window = self.search.windows.get(&evidence.kind);
         let recent = window.is_some_and(|window| self.age(evidence.collected) <= *window);
         !not_run && evidence.collected < self.search.now && recent

@@ -27,6 +27,9 @@ use crate::format::Format;
 use crate::source::{Adapter, Repository, adapter, pgbackrest};
 use crate::target::{BackupSpec, Drill, FileFormat, Files, PgBackRest};
 
+/// Why there is no drill.
+const NOT_ASKED: &str = "the inventory asks for no restore drill; add 'drill:' to this target";
+
 /// Restores and compares.
 pub(crate) struct Restore;
 
@@ -57,8 +60,7 @@ impl Probe for Restore {
         Box::pin(async move {
             let spec = spec(target)?;
             let Some(drill) = &spec.declared.drill else {
-                let message = format!("{}: the inventory asks for no restore drill; add 'drill:' to it", target.name);
-                return Err(Failure::new(FailureClass::NotRun, message));
+                return Err(Failure::new(FailureClass::NotAsked, NOT_ASKED));
             };
             let adapter = adapter(&spec).ok_or_else(|| no_source(target))?;
             let facts = match (&spec.declared.pgbackrest, &spec.declared.files) {
@@ -68,6 +70,10 @@ impl Probe for Restore {
             };
             probe::facts(&facts)
         })
+    }
+
+    fn not_asked(&self, target: &Target) -> Option<String> {
+        spec(target).is_ok_and(|spec| spec.declared.drill.is_none()).then(|| NOT_ASKED.to_owned())
     }
 
     fn is_drill(&self) -> bool {

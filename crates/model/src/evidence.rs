@@ -33,6 +33,8 @@ pub enum FailureClass {
     Unreadable,
     /// A drill that this run was not allowed to run.
     NotRun,
+    /// The inventory does not ask for what this probe does (a drill that it does not name).
+    NotAsked,
     /// The run was stopped (Ctrl-C, deadline of the whole audit) before or while the probe ran.
     Interrupted,
     /// The probe itself broke; a defect of Probity.

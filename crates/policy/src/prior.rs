@@ -64,7 +64,10 @@ pub(crate) struct Piece {
 impl Past {
     /// Takes what is of that kind and target, and older than `before`. A drill that was not run leaves nothing to see.
     pub(crate) fn of(earlier: Vec<Earlier>, kind: &str, target: &str, before: Timestamp) -> Self {
-        let not_run = |e: &Evidence| e.failure.as_ref().is_some_and(|f| f.class == FailureClass::NotRun);
+        let not_run = |e: &Evidence| {
+            let class = e.failure.as_ref().map(|f| f.class);
+            matches!(class, Some(FailureClass::NotRun | FailureClass::NotAsked))
+        };
         let fits = |e: &Evidence| e.kind == kind && e.target.name == target && e.collected < before && !not_run(e);
         let piece = |earlier: Earlier| {
             let Evidence { level, collected, facts, failure, target, .. } = earlier.evidence;

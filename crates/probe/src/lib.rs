@@ -77,6 +77,11 @@ pub trait Probe: Send + Sync {
         false
     }
 
+    /// Why the target's declaration does not want this probe, where it has to ask for it and does not.
+    fn not_asked(&self, _target: &Target) -> Option<String> {
+        None
+    }
+
     /// How long the target's own declaration lets this probe work, where that may be longer than the run's deadline for
     /// one target.
     fn allowance(&self, _target: &Target) -> Option<std::time::Duration> {

@@ -148,8 +148,13 @@ impl Run {
         let _ = self.events.send(Event::Began { target: name.0.clone(), kind: name.1.clone() });
 
         let mut left = Vec::new();
+        let not_asked = job.probe.not_asked(&job.target);
         let outcome = match drill {
             _ if self.stop.is_stopped() => Err(interrupted(&job.target)),
+            _ if not_asked.is_some() => {
+                let why = not_asked.unwrap_or_default();
+                Err(Failure::new(FailureClass::NotAsked, format!("{}: {why}", job.target.name)))
+            }
             None => self.observe(&job, began, &recorder, None).await,
             Some(Err(why)) => Err(Failure::new(why.class, format!("{}: {}", job.target.name, why.message))),
             Some(Ok(workshop)) => match workshop.journal(&format!("the drill '{}' on {}", name.1, name.0)) {

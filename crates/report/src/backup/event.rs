@@ -68,7 +68,10 @@ pub(crate) struct Event {
 impl Event {
     /// Reads one piece of evidence; `repository` names the one that this run saw.
     pub(super) fn of(deed: Deed, evidence: &Evidence, repository: &str, earlier: bool) -> Option<Self> {
-        let run = evidence.failure.as_ref().is_none_or(|f| f.class != FailureClass::NotRun);
+        let run = !evidence
+            .failure
+            .as_ref()
+            .is_some_and(|f| matches!(f.class, FailureClass::NotRun | FailureClass::NotAsked));
         // An inventory that asks for no reading gets facts that say so.
         let asked = evidence.facts.as_ref().is_none_or(|facts| facts.get("budget") != Some(&Value::Null));
         let (state, words) = match (&evidence.facts, &evidence.failure) {
