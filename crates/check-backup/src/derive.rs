@@ -299,7 +299,8 @@ fn sizes(name: &str, of: &[&Snapshot]) -> Sizes {
         .collect();
     let before: Vec<&Snapshot> = recent.iter().rev().skip(1).take(MEDIAN_OF).copied().collect();
     let measured = recent.iter().filter(|s| s.bytes.is_some() || s.files.is_some()).count();
-    let known = newest.is_some_and(|s| s.bytes.is_some() || s.files.is_some());
+    // An empty database may have no size, and its having no object is all the more to be told.
+    let known = newest.is_some_and(|s| s.bytes.is_some() || s.files.is_some() || s.objects == Some(0));
     let why = (!known).then(|| "the size of the newest copy is not known".to_owned());
     Sizes {
         name: name.to_owned(),
