@@ -123,6 +123,18 @@ fn archives_hold_what_they_hold() -> Result<()> {
     cut(&short, 20)?;
     let short = audited(&short, ", paths: [/srv/data]")?;
     ensure!(complete(&short)? == "absent", "{}", short.fact("backup", "/catalogue")?);
+    // The newest file inside tells its age, since the archive's own time is that of its last copying.
+    let dated = |name: &str, time: &str| -> Result<_> {
+        for file in ["srv/data/a", "srv/data", "srv/other/b", "srv/other", "srv"] {
+            let done = Command::new("touch").args(["-d", time]).arg(folder.path().join(file)).output()?;
+            ensure!(done.status.success());
+        }
+        tar(name, "srv")
+    };
+    let stale = audited(&dated("stale.tgz", "2020-01-01")?, ", paths: [/srv/data]")?;
+    ensure!(stale.verdict("BAK-FRESH") == "fail", "{}", stale.finished);
+    let future = audited(&dated("future.tgz", "2035-01-01")?, ", paths: [/srv/data]")?;
+    ensure!(future.verdict("BAK-FRESH") == "fail" && future.verdict("BAK-FUTURE") == "fail", "{}", future.finished);
     let nothing = audited(&folder.path().join("none-*.tgz"), ", paths: [/srv/data]")?;
     ensure!(nothing.verdict("BAK-FRESH") != "pass" && nothing.finished.code != Some(0), "{}", nothing.finished);
     Ok(())

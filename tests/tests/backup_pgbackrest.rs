@@ -40,3 +40,30 @@ fn ciphers_empty_stanzas_and_gaps_in_the_log() -> Result<()> {
     ensure!(gap.verdict("BAK-CHAIN") == "fail", "{}\n{}", gap.reasons("BAK-CHAIN"), gap.finished);
     Ok(())
 }
+
+#[test]
+fn stale_foreign_and_undecipherable_stanzas() -> Result<()> {
+    let stanza = Pgbackrest::good(Cipher::Aes)?;
+    let id = stanza.info()?.pointer("/db/0/system-id").map(ToString::to_string).unwrap_or_default();
+    let with = |id: &str, age: &str| {
+        let config = stanza.config();
+        format!(
+            "{{ pgbackrest: {{ stanza: main, config: \"{}\", id: \"{id}\" }}, expect: {{ databases: [main], max_age: {age} }} }}",
+            config.display()
+        )
+    };
+    std::thread::sleep(std::time::Duration::from_secs(3));
+    let stale = Audited::of("baseline", &with(&id, "1s"), &["audit"])?;
+    ensure!(stale.verdict("BAK-IDENTITY") == "pass", "{id}: {}\n{}", stale.reasons("BAK-IDENTITY"), stale.finished);
+    ensure!(stale.verdict("BAK-FRESH") == "fail", "{}", stale.finished);
+    let foreign = Audited::of("baseline", &with("42", "26h"), &["audit"])?;
+    ensure!(foreign.verdict("BAK-IDENTITY") == "fail", "{}", foreign.finished);
+    // pgBackRest ends with 0 where it can't decipher the repository.
+    let text = std::fs::read_to_string(stanza.config())?;
+    let without: Vec<&str> = text.lines().filter(|line| !line.contains("cipher")).collect();
+    std::fs::write(stanza.config(), without.join("\n"))?;
+    let sealed = Audited::of("baseline", &with(&id, "26h"), &["audit"])?;
+    ensure!(sealed.evidence("backup")?.get("facts").is_some_and(serde_json::Value::is_null), "{}", sealed.finished);
+    ensure!(sealed.verdict("BAK-FRESH") == "inconclusive", "{}", sealed.finished);
+    Ok(())
+}
