@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use model::{Digest, Evidence, Exchange, decode_exchanges, pack};
 use probe::Collected;
@@ -15,6 +16,12 @@ use crate::resolved::Resolved;
 const MOST_BYTES: u64 = 1 << 28;
 /// Most files in a pack.
 const MOST_FILES: usize = 1_000_000;
+
+/// Pieces of evidence that are kept for the next question.
+const RECENT: usize = 4;
+
+/// Pieces of evidence by their digests, the last one first.
+type Recent = Vec<(Digest, Arc<Evidence>)>;
 
 /// A pack while it is written.
 pub struct Writer {
@@ -105,7 +112,7 @@ impl Writer {
         if let (Some(bytes), Some(exchanges)) = (&collected.exchanges, &collected.evidence.exchanges) {
             self.file(&exchanges_path(&exchanges.digest), bytes)?;
         }
-        let bytes = model::canonical_json(&collected.evidence).map_err(|e| Error::Defect(e.to_string()))?;
+        let bytes = collected.evidence.canonical().map_err(|e| Error::Defect(e.to_string()))?;
         let digest = Digest::of(&bytes);
         self.file(&evidence_path(&digest), &bytes)?;
         Ok(digest)
@@ -122,6 +129,8 @@ impl Writer {
 #[derive(Clone, Debug)]
 pub struct Reader {
     root: PathBuf,
+    /// Pieces that were asked for last: several findings rest on one.
+    recent: Arc<Mutex<Recent>>,
 }
 
 impl Reader {
@@ -136,13 +145,13 @@ impl Reader {
         if !root.join(pack::ASSESSMENT).exists() && !root.join(pack::EVIDENCE_SUMS).exists() {
             return Err(Error::Config(format!("{}: not a pack: it holds no {}", root.display(), pack::ASSESSMENT)));
         }
-        Ok(Self { root: root.to_path_buf() })
+        Ok(Self { root: root.to_path_buf(), recent: Arc::default() })
     }
 
     /// A folder in which evidence is still being gathered; nothing of it is looked at yet.
     #[must_use]
     pub fn open_evidence(root: &Path) -> Self {
-        Self { root: root.to_path_buf() }
+        Self { root: root.to_path_buf(), recent: Arc::default() }
     }
 
     /// The folder.
@@ -249,8 +258,15 @@ impl Reader {
 
     /// The evidence behind a finding: of this run, or of an earlier one that stood in for it.
     #[must_use]
-    pub fn behind(&self, digest: &Digest) -> Option<Evidence> {
-        self.evidence(digest).or_else(|_| self.prior(digest)).ok()
+    pub fn behind(&self, digest: &Digest) -> Option<Arc<Evidence>> {
+        let mut recent = self.recent.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((_, found)) = recent.iter().find(|(known, _)| known == digest) {
+            return Some(Arc::clone(found));
+        }
+        let found = Arc::new(self.evidence(digest).or_else(|_| self.prior(digest)).ok()?);
+        recent.truncate(RECENT - 1);
+        recent.insert(0, (*digest, Arc::clone(&found)));
+        Some(found)
     }
 
     /// The evidence of earlier runs that the inventory of the pack names; none where that can't be read.
@@ -280,7 +296,7 @@ impl Reader {
                 Evidence::FORMAT
             )));
         }
-        if model::canonical_json(&evidence).ok().as_deref() != Some(&*bytes) {
+        if evidence.canonical().ok().as_deref() != Some(&*bytes) {
             return Err(Error::Pack(format!("{path}: not in its canonical form")));
         }
         if evidence.facts.is_some() == evidence.failure.is_some() {

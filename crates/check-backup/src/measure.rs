@@ -90,26 +90,6 @@ fn content(repository: &Repository, index: usize) -> Option<&str> {
     repository.contents.get(&repository.snapshots.get(index)?.name).map(String::as_str)
 }
 
-/// Fills in the size of one copy, where it is not known.
-pub(crate) async fn measure_one(
-    spec: &BackupSpec,
-    adapter: &dyn Adapter,
-    repository: &mut Repository,
-    index: usize,
-    cx: &Cx,
-) {
-    let Some(snapshot) = repository.snapshots.get_mut(index).filter(|s| s.bytes.is_none()) else { return };
-    let (mut files, mut bytes) = (0_i64, 0_i64);
-    let mut each = |entry: Entry<'_>| {
-        files += i64::from(entry.is_file);
-        bytes = bytes.saturating_add(entry.size);
-    };
-    if adapter.files_of(spec, &snapshot.name, cx, &mut each).await.is_ok() {
-        snapshot.files = Some(files);
-        snapshot.bytes = Some(bytes);
-    }
-}
-
 /// A path as it stands in a copy: Borg leaves the slash in front out.
 fn rooted(path: &str) -> String {
     format!("/{}", path.trim_start_matches("./").trim_matches('/'))

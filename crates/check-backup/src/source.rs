@@ -53,6 +53,14 @@ pub(crate) trait Adapter: Send + Sync {
     /// Where the repository can't be listed at all.
     fn list<'a>(&'a self, spec: &'a BackupSpec, cx: &'a Cx) -> BoxFuture<'a, Result<Repository, Failure>>;
 
+    /// The copies alone, for a restore: without locks, and what else it costs time to ask for.
+    ///
+    /// # Errors
+    /// As [`Adapter::list`].
+    fn copies<'a>(&'a self, spec: &'a BackupSpec, cx: &'a Cx) -> BoxFuture<'a, Result<Repository, Failure>> {
+        self.list(spec, cx)
+    }
+
     /// Whether the paths of a copy are what the job was told to copy, which need not have been there.
     fn paths_are_claims(&self) -> bool {
         false

@@ -3,6 +3,8 @@
 #[path = "../tests/sample/mod.rs"]
 mod sample;
 
+use std::sync::Arc;
+
 use std::path::PathBuf;
 
 use report::{RENDERERS, Signature, Style, Trust, View};
@@ -13,7 +15,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let assessment = sample::assessment();
     let view = View {
         assessment: &assessment,
-        evidence: &sample::evidence,
+        evidence: &|digest| sample::evidence(digest).map(Arc::new),
         earlier: &sample::earlier,
         signature: Signature::Signed {
             fingerprint: "SHA256:Rk3vJt0m1mVh2Zk9w8yT4c6bN5pXqLsUeDfGhIjKlMn".into(),

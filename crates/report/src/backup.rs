@@ -4,6 +4,7 @@ mod event;
 pub(crate) mod line;
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use model::{Digest, Evidence, Facts, TargetLine, Timestamp};
 use serde_json::Value;
@@ -153,7 +154,7 @@ fn of_target(view: &View<'_>, line: &TargetLine, earlier: &[Earlier]) -> Option<
 fn events(view: &View<'_>, line: &TargetLine, earlier: &[Earlier], identity: &str) -> Vec<Event> {
     let mut events = Vec::new();
     let mut add = |deed: Deed, digest: &Digest, before: bool| {
-        let evidence: Option<Evidence> = (view.evidence)(digest);
+        let evidence: Option<Arc<Evidence>> = (view.evidence)(digest);
         events.extend(evidence.and_then(|e| Event::of(deed, &e, identity, before)));
     };
     for deed in [Deed::Read, Deed::Drill] {

@@ -1,5 +1,7 @@
 //! What a renderer is given and what it is.
 
+use std::sync::Arc;
+
 use model::{Assessment, Digest, Evidence, Source, Timestamp};
 use thiserror::Error;
 
@@ -64,7 +66,7 @@ pub struct View<'a> {
     pub assessment: &'a Assessment,
     /// Gives the evidence of a digest, where it can be had. Called for what is shown in detail, one piece at a
     /// time, so that all evidence need never be in memory at once.
-    pub evidence: &'a dyn Fn(&Digest) -> Option<Evidence>,
+    pub evidence: &'a dyn Fn(&Digest) -> Option<Arc<Evidence>>,
     /// Lists the evidence of earlier runs that the pack holds. Called only where something shows it.
     pub earlier: &'a dyn Fn() -> Vec<Earlier>,
     /// Who signs the pack.

@@ -2,6 +2,8 @@
 
 mod sample;
 
+use std::sync::Arc;
+
 use std::collections::BTreeSet;
 
 use base64::Engine as _;
@@ -20,7 +22,7 @@ fn page(assessment: &Assessment) -> String {
 fn page_of(assessment: &Assessment, evidence: &dyn Fn(&Digest) -> Option<Evidence>) -> String {
     let view = View {
         assessment,
-        evidence,
+        evidence: &|digest| evidence(digest).map(Arc::new),
         earlier: &sample::earlier,
         signature: Signature::Signed { fingerprint: "SHA256:abc".into(), label: None, trust: Trust::SelfMade },
         pack: Some("packs/one"),

@@ -2,13 +2,15 @@
 
 mod sample;
 
+use std::sync::Arc;
+
 use proptest::prelude::*;
 use report::{Signature, Style, Trust, View};
 
 fn view(assessment: &model::Assessment) -> View<'_> {
     View {
         assessment,
-        evidence: &sample::evidence,
+        evidence: &|digest| sample::evidence(digest).map(Arc::new),
         earlier: &sample::earlier,
         signature: Signature::Signed {
             fingerprint: "SHA256:Rk3vJt0m1mVh2Zk9w8yT4c6bN5pXqLsUeDfGhIjKlMn".into(),
@@ -144,7 +146,7 @@ proptest! {
         let assessment = sample::assessment();
         let text = format!("{any}{tricks}");
         let evidence = sample::hostile_copies(&text);
-        let view = View { evidence: &evidence, ..view(&assessment) };
+        let view = View { evidence: &|digest| evidence(digest).map(Arc::new), ..view(&assessment) };
         let shown = self::text(&view, &Style { colour: true, width, pictures: true });
         prop_assert!(only_our_own(&shown), "{shown:?}");
         prop_assert!(shown.contains("backups"));

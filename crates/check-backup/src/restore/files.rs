@@ -4,13 +4,12 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use jiff::Timestamp;
-use model::{Asked, Failure, FailureClass};
-use probe::Cx;
+use model::{Asked, Digest, Failure, FailureClass};
+use probe::{Cx, FileError, Metadata};
 
-use super::report::{self, millis};
+use super::report::millis;
 use super::{canary, choose};
 use crate::facts::{Canary, Outcome, RestoreFacts, Restored, Sample, Samples, Snapshot, SourceKind};
-use crate::measure;
 use crate::source::{Adapter, Repository};
 use crate::target::{BackupSpec, Drill};
 
@@ -29,9 +28,8 @@ pub(super) async fn drill(
     adapter: &dyn Adapter,
     cx: &Cx,
 ) -> Result<RestoreFacts, Failure> {
-    let mut repository = adapter.list(spec, cx).await?;
+    let mut repository = adapter.copies(spec, cx).await?;
     let Some(newest) = newest(&repository) else { return Ok(nothing(spec, adapter.kind(), repository)) };
-    measure::measure_one(spec, adapter, &mut repository, newest, cx).await;
     let Some(snapshot) = repository.snapshots.get(newest).cloned() else {
         return Ok(nothing(spec, adapter.kind(), repository));
     };
@@ -54,16 +52,20 @@ pub(super) async fn drill(
     }
     let paths = (!drill.whole).then_some(wanted.as_slice());
     let began = Instant::now();
-    let outcome = adapter.restore(spec, &snapshot, paths, &scratch, cx).await;
-    // Files can be used as soon as the tool is done with them.
-    let millis = millis(began);
+    let restore = async {
+        let outcome = adapter.restore(spec, &snapshot, paths, &scratch, cx).await;
+        // Files can be used as soon as the tool is done with them.
+        (outcome, millis(began))
+    };
+    let ((outcome, millis), live) = futures::join!(restore, live(cx, &chosen.paths));
     let (files, bytes) = contents(&scratch, cx).await;
     let restored = restored(outcome, files, bytes, millis)?;
 
     let place = |path: &str| restored_at(&scratch, &snapshot, path);
     let mut samples = Vec::new();
-    for path in &chosen.paths {
-        samples.push(compare(cx, path, place(path).as_deref()).await);
+    for live in live {
+        let restored = place(&live.path);
+        samples.push(compare(cx, live, restored.as_deref()).await);
     }
     let canary = match &drill.canary {
         None => no_canary(),
@@ -146,14 +148,21 @@ pub(super) fn nothing(spec: &BackupSpec, source: SourceKind, repository: Reposit
     }
 }
 
-/// Whether the scratch place has room for the copy.
+/// Whether the scratch place has room for the copy. Where its size is not known, the runner ends a drill that fills the
+/// disk or its quota.
 fn room(snapshot: &Snapshot, scratch: &Path, cx: &Cx) -> Result<(), Failure> {
-    let Some(bytes) = snapshot.bytes.and_then(|b| u64::try_from(b).ok()) else {
-        let message =
-            format!("the size of {} is not known, so that nothing shows that there is room for it", snapshot.name);
-        return Err(Failure::new(FailureClass::Missing, message));
-    };
-    report::room(bytes, &snapshot.name, scratch, cx)
+    let Some(bytes) = snapshot.bytes.and_then(|b| u64::try_from(b).ok()) else { return Ok(()) };
+    let free = cx.free_bytes(scratch)?.min(cx.scratch_bytes());
+    // A tenth more: file systems need room for names and tables.
+    if bytes.saturating_add(bytes / 10) > free {
+        let message = format!(
+            "{} restores to {bytes} bytes, and {free} may be used in {}; give a larger --scratch, or drill samples alone",
+            snapshot.name,
+            scratch.display()
+        );
+        return Err(Failure::new(FailureClass::Interrupted, message));
+    }
+    Ok(())
 }
 
 /// What the tool's restore came to. A full disk says nothing of the copy: the drill is then inconclusive.
@@ -184,16 +193,33 @@ fn restored_at(scratch: &Path, snapshot: &Snapshot, path: &str) -> Option<PathBu
     })
 }
 
+/// A live file as it was before the restore was compared with it.
+struct Live {
+    path: String,
+    before: Result<Metadata, FileError>,
+    digest: Result<Digest, FileError>,
+}
+
+/// Reads the live files, which can be done while the tool restores.
+async fn live(cx: &Cx, paths: &[String]) -> Vec<Live> {
+    let mut found = Vec::new();
+    for path in paths {
+        let before = cx.metadata(path).await;
+        found.push(Live { path: path.clone(), before, digest: cx.digest_file(path).await });
+    }
+    found
+}
+
 /// Compares a live file with what came back.
-async fn compare(cx: &Cx, live: &str, restored: Option<&Path>) -> Sample {
-    let sample = |outcome, why: Option<String>| Sample { name: live.to_owned(), outcome, why, by: "sha256".to_owned() };
+async fn compare(cx: &Cx, live: Live, restored: Option<&Path>) -> Sample {
+    let Live { path, before, digest } = live;
+    let sample = |outcome, why: Option<String>| Sample { name: path.clone(), outcome, why, by: "sha256".to_owned() };
     let Some(restored) = restored else {
         return sample(Outcome::Absent, Some("it did not come back".to_owned()));
     };
-    let before = cx.metadata(live).await;
-    let (mine, theirs) = (cx.digest_file(live).await, cx.digest_file(restored).await);
-    let after = cx.metadata(live).await;
-    match (mine, theirs) {
+    let theirs = cx.digest_file(restored).await;
+    let after = cx.metadata(&path).await;
+    match (digest, theirs) {
         (Ok(mine), Ok(theirs)) if mine == theirs => sample(Outcome::Present, None),
         (Ok(_), Ok(_)) if before.is_ok() && before == after => sample(
             Outcome::Absent,

@@ -118,32 +118,13 @@ impl super::Adapter for Adapter {
     fn list<'a>(&'a self, _: &'a BackupSpec, cx: &'a Cx) -> BoxFuture<'a, Result<Repository, Failure>> {
         Box::pin(async move {
             let tool = self.tool(cx).await?;
-            let (cat, list) = (words(&["cat", "config"]), words(&["snapshots"]));
-            let (config, listed, locks) = futures::join!(
-                tool.json::<Config>(cx, &cat, 1 << 20),
-                tool.json::<Vec<Listed>>(cx, &list, MOST_LIST),
-                locks(&tool, cx),
-            );
-            let config = config?;
-            let listed = listed?;
-            let mut notes = listed.notes;
-            notes.extend(config.notes);
-            let tree = |listed: &Listed| Some((listed.id.clone(), listed.tree.clone()?));
-            let contents = listed.value.iter().filter_map(tree).collect();
-            let snapshots = listed.value.into_iter().map(snapshot).collect();
-            Ok(Repository {
-                tool: listed.version,
-                identity: Identity::is("repository id", config.value.id),
-                // The format knows no other way (https://restic.readthedocs.io/en/stable/100_references.html).
-                encryption: Encryption::by(format!("restic repository version {}, AES-256-CTR", config.value.version)),
-                locks,
-                asked: Asked::All,
-                snapshots,
-                contents,
-                continuity: Vec::new(),
-                notes,
-            })
+            let (repository, locks) = futures::join!(copies(&tool, cx), locks(&tool, cx));
+            Ok(Repository { locks, ..repository? })
         })
+    }
+
+    fn copies<'a>(&'a self, _: &'a BackupSpec, cx: &'a Cx) -> BoxFuture<'a, Result<Repository, Failure>> {
+        Box::pin(async move { copies(&self.tool(cx).await?, cx).await })
     }
 
     fn files_of<'a>(
@@ -211,6 +192,28 @@ pub(crate) fn words<'a>(arguments: &[&'a str]) -> Vec<&'a str> {
     let mut words = vec!["--no-lock", "--no-cache", "--json"];
     words.extend(arguments);
     words
+}
+
+/// The repository without its locks.
+async fn copies(tool: &Tool, cx: &Cx) -> Result<Repository, Failure> {
+    let (cat, list) = (words(&["cat", "config"]), words(&["snapshots"]));
+    let (config, listed) =
+        futures::join!(tool.json::<Config>(cx, &cat, 1 << 20), tool.json::<Vec<Listed>>(cx, &list, MOST_LIST),);
+    let (config, listed) = (config?, listed?);
+    let tree = |listed: &Listed| Some((listed.id.clone(), listed.tree.clone()?));
+    let contents = listed.value.iter().filter_map(tree).collect();
+    Ok(Repository {
+        tool: listed.version,
+        identity: Identity::is("repository id", config.value.id),
+        // The format knows no other way (https://restic.readthedocs.io/en/stable/100_references.html).
+        encryption: Encryption::by(format!("restic repository version {}, AES-256-CTR", config.value.version)),
+        locks: Locks::unknown(),
+        asked: Asked::All,
+        snapshots: listed.value.into_iter().map(snapshot).collect(),
+        contents,
+        continuity: Vec::new(),
+        notes: listed.notes.into_iter().chain(config.notes).collect(),
+    })
 }
 
 fn snapshot(listed: Listed) -> Snapshot {
