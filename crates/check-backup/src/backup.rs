@@ -58,5 +58,9 @@ pub(crate) fn spec(target: &Target) -> Result<BackupSpec, Failure> {
 }
 
 pub(crate) fn no_source(target: &Target) -> Failure {
+    if spec(target).is_ok_and(|spec| spec.declared.s3.is_some()) {
+        let message = format!("{}: this build reads no object store; build Probity with the feature 's3'", target.name);
+        return Failure::new(FailureClass::Missing, message);
+    }
     Failure::new(FailureClass::Unreadable, format!("{}: the target names no repository", target.name))
 }

@@ -251,6 +251,7 @@ fn not_asked(spec: &BackupSpec) -> ReadFacts {
         (Some(_), ..) => SourceKind::Restic,
         (_, Some(_), _) => SourceKind::Borg,
         (.., Some(_)) => SourceKind::Pgbackrest,
+        _ if declared.s3.is_some() => SourceKind::S3,
         _ => SourceKind::Files,
     };
     ReadFacts {

@@ -4,6 +4,8 @@ pub(crate) mod borg;
 pub(crate) mod files;
 pub(crate) mod pgbackrest;
 pub(crate) mod restic;
+#[cfg(feature = "s3")]
+mod s3;
 pub(crate) mod tool;
 mod wal;
 
@@ -120,6 +122,10 @@ pub(crate) fn adapter(spec: &BackupSpec) -> Option<Box<dyn Adapter>> {
     }
     if let Some(pgbackrest) = &declared.pgbackrest {
         return Some(Box::new(pgbackrest::Adapter::new(pgbackrest.clone())));
+    }
+    #[cfg(feature = "s3")]
+    if let Some(s3) = &declared.s3 {
+        return Some(Box::new(s3::Adapter::new(s3.clone())));
     }
     declared.files.as_ref().map(|files| Box::new(files::Adapter::new(files.clone())) as Box<dyn Adapter>)
 }

@@ -21,6 +21,9 @@ pub struct BackupTarget {
     /// Files that match a pattern.
     #[serde(default)]
     pub files: Option<Files>,
+    /// Objects in an S3-compatible store; needs a build with the feature `s3`.
+    #[serde(default)]
+    pub s3: Option<S3>,
     /// The data set that these are copies of; without it the target's name.
     #[serde(default)]
     pub set: Option<String>,
@@ -209,6 +212,32 @@ pub struct Files {
     pub wal: Option<String>,
 }
 
+/// Objects below a prefix of an S3-compatible store, each a copy.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct S3 {
+    /// The store's URL: `https://s3.eu-central-1.amazonaws.com`, `https://minio.example.org:9000`.
+    pub endpoint: String,
+    /// The bucket.
+    pub bucket: String,
+    /// What the names of the copies begin with, as a folder: `dumps/app`.
+    #[serde(default)]
+    pub prefix: String,
+    /// The region; `us-east-1` by default, which stores that have none take.
+    #[serde(default)]
+    pub region: Option<String>,
+    /// The name of the key that may list and read: `file:PATH`, `env:NAME` or `cmd:PROGRAM ARGUMENTS`.
+    pub access_key: String,
+    /// The key itself, likewise.
+    pub secret_key: String,
+    /// What the objects are, where it is to be more than what they look like.
+    #[serde(default)]
+    pub format: Option<FileFormat>,
+    /// The database that they are dumps of, for formats that don't tell.
+    #[serde(default)]
+    pub database: Option<String>,
+}
+
 /// The format of a file that is a copy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
@@ -281,11 +310,12 @@ impl BackupTarget {
     /// # Errors
     /// The path of the field (`expect.max_age`) and what is wrong with it.
     pub fn resolve(&self, name: &str) -> Result<BackupSpec, (String, String)> {
-        let given = [self.restic.is_some(), self.borg.is_some(), self.pgbackrest.is_some(), self.files.is_some()];
-        match given.iter().filter(|g| **g).count() {
+        let files = [self.files.is_some(), self.s3.is_some()];
+        let given = [self.restic.is_some(), self.borg.is_some(), self.pgbackrest.is_some()].into_iter().chain(files);
+        match given.filter(|g| *g).count() {
             1 => {}
             0 => {
-                let wanted = "name one source: 'restic', 'borg', 'pgbackrest' or 'files'";
+                let wanted = "name one source: 'restic', 'borg', 'pgbackrest', 'files' or 's3'";
                 return Err((String::new(), format!("the backup does not say what keeps it; {wanted}")));
             }
             _ => return Err((String::new(), "a backup target is one repository; make the others targets too".into())),
@@ -375,6 +405,10 @@ impl BackupTarget {
             join(&mut files.pattern);
             files.wal.iter_mut().for_each(join);
         }
+        if let Some(s3) = &mut self.s3 {
+            secret(&mut s3.access_key);
+            secret(&mut s3.secret_key);
+        }
         self.logs.iter_mut().for_each(join);
         self.drill.iter_mut().filter_map(|d| d.canary.as_mut()).for_each(join);
         self
@@ -396,6 +430,8 @@ impl BackupTarget {
             format!("borg {}", without_secret(&borg.repository))
         } else if let Some(pgbackrest) = &self.pgbackrest {
             format!("pgbackrest stanza {}", pgbackrest.stanza)
+        } else if let Some(s3) = &self.s3 {
+            format!("s3 {}/{}/{}", without_secret(&s3.endpoint), s3.bucket, s3.prefix)
         } else {
             self.files.as_ref().map_or_else(String::new, |files| files.pattern.clone())
         }

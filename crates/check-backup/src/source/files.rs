@@ -9,7 +9,7 @@ mod chain;
 mod copy;
 mod look;
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -26,8 +26,9 @@ use crate::format::{Bounds, Depth, Ended, Format, Inspection};
 use crate::pattern;
 use crate::target::{BackupSpec, FileFormat, Files};
 pub(crate) use copy::protected;
-use copy::{Context, Zone};
-use look::{Extent, Match, look};
+pub(super) use copy::{Context, Zone};
+pub(super) use look::Match;
+use look::{Extent, look};
 
 /// Copies that are looked into, the newest by the file system's times.
 const MOST_COPIES: usize = 1_000;
@@ -52,10 +53,10 @@ pub(crate) struct Adapter {
 }
 
 /// A copy, what was seen of it, and how much was read for that.
-struct Copy {
-    found: Match,
-    seen: Result<Inspection, String>,
-    depth: Depth,
+pub(super) struct Copy {
+    pub(super) found: Match,
+    pub(super) seen: Result<Inspection, String>,
+    pub(super) depth: Depth,
 }
 
 impl Adapter {
@@ -276,7 +277,7 @@ fn choose(copies: &[Copy], context: &Context<'_>) -> Vec<usize> {
 }
 
 /// Base backups name their cluster; nothing else names anything.
-fn identity(source: &Files, copies: &[Copy], snapshots: &[Snapshot]) -> Identity {
+pub(super) fn identity(source: &Files, copies: &[Copy], snapshots: &[Snapshot]) -> Identity {
     let what = "PostgreSQL system identifier".to_owned();
     let unproven =
         |why: String| Identity { outcome: Outcome::NotProven, why: Some(why), what: what.clone(), value: None };
@@ -321,7 +322,7 @@ fn identity(source: &Files, copies: &[Copy], snapshots: &[Snapshot]) -> Identity
 
 /// Whether all copies show an encryption around them. Nothing tells a strange file from an encrypted one, so that it is
 /// neither; an empty one has nothing to encrypt.
-fn encryption(copies: &[Copy]) -> Encryption {
+pub(super) fn encryption(copies: &[Copy]) -> Encryption {
     let mut modes = std::collections::BTreeSet::new();
     let (mut plain, mut unknown) = (None, None);
     for copy in copies.iter().filter(|copy| copy.found.size() != Some(0)) {

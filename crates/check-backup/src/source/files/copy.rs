@@ -11,15 +11,15 @@ use crate::format::{Depth, Ended, Format, Inspection, WAL_ELSEWHERE};
 use crate::target::{FileFormat, Files};
 
 /// The zone in which civil times inside copies are read.
-pub(super) struct Zone {
+pub(in crate::source) struct Zone {
     zone: TimeZone,
     /// Its name, for people.
-    pub(super) name: String,
+    pub(in crate::source) name: String,
 }
 
 impl Zone {
     /// The one that the inventory names, else this machine's.
-    pub(super) fn of(declared: Option<&str>) -> Self {
+    pub(in crate::source) fn of(declared: Option<&str>) -> Self {
         let zone = declared.and_then(|name| TimeZone::get(name).ok()).unwrap_or_else(TimeZone::system);
         let name = zone.iana_name().map_or_else(|| "the zone of this machine".to_owned(), str::to_owned);
         Self { zone, name }
@@ -33,22 +33,27 @@ impl Zone {
 }
 
 /// What a copy is judged against.
-pub(super) struct Context<'a> {
-    pub(super) source: &'a Files,
-    pub(super) expected: &'a Expected,
-    pub(super) zone: &'a Zone,
+pub(in crate::source) struct Context<'a> {
+    pub(in crate::source) source: &'a Files,
+    pub(in crate::source) expected: &'a Expected,
+    pub(in crate::source) zone: &'a Zone,
 }
 
 impl Context<'_> {
     /// The paths that must be in it.
-    pub(super) fn wanted(&self) -> Vec<String> {
+    pub(in crate::source) fn wanted(&self) -> Vec<String> {
         let all: std::collections::BTreeSet<_> =
             self.expected.paths.iter().chain(&self.expected.configuration).collect();
         all.into_iter().cloned().collect()
     }
 
     /// The copy in the common form.
-    pub(super) fn snapshot(&self, found: &Match, seen: &Result<Inspection, String>, depth: Depth) -> Snapshot {
+    pub(in crate::source) fn snapshot(
+        &self,
+        found: &Match,
+        seen: &Result<Inspection, String>,
+        depth: Depth,
+    ) -> Snapshot {
         let mut snapshot = Snapshot {
             name: found.name.clone(),
             outcome: Outcome::Present,
@@ -214,7 +219,7 @@ fn number(count: u64) -> i64 {
 }
 
 /// Whether an archive's end proves no more than that it is not cut.
-pub(super) fn archives(format: Format) -> bool {
+pub(in crate::source) fn archives(format: Format) -> bool {
     matches!(format, Format::Tar | Format::Zip)
 }
 

@@ -19,34 +19,34 @@ const MOST_LINKS: usize = 8;
 
 /// Something that the pattern fits.
 #[derive(Clone, Debug)]
-pub(super) struct Match {
+pub(in crate::source) struct Match {
     /// Its name without the folders before it.
-    pub(super) name: String,
+    pub(in crate::source) name: String,
     /// Where it is; where the pattern names a link, what that leads to.
-    pub(super) path: String,
+    pub(in crate::source) path: String,
     /// What the file system says of it; none if it was gone before that could be asked.
-    pub(super) metadata: Option<Metadata>,
+    pub(in crate::source) metadata: Option<Metadata>,
 }
 
 impl Match {
     /// What was listed, and was gone when it was looked at.
-    pub(super) fn gone(path: String) -> Self {
+    pub(in crate::source) fn gone(path: String) -> Self {
         Self { name: path.rsplit('/').next().unwrap_or(&path).to_owned(), path, metadata: None }
     }
 
     /// When its content last changed, as the file system says.
-    pub(super) fn modified(&self) -> i64 {
+    pub(in crate::source) fn modified(&self) -> i64 {
         self.metadata.map_or(i64::MIN, |found| found.modified)
     }
 
     /// Its bytes, where it is a file.
-    pub(super) fn size(&self) -> Option<u64> {
+    pub(in crate::source) fn size(&self) -> Option<u64> {
         self.metadata.filter(|found| found.is_file).map(|found| found.size)
     }
 }
 
 /// Looks at something that the pattern fits; a link is followed only where it is asked for by its own name.
-pub(super) async fn find(cx: &Cx, path: String, follow: bool) -> Result<Match, FileError> {
+pub(in crate::source) async fn find(cx: &Cx, path: String, follow: bool) -> Result<Match, FileError> {
     let name = path.rsplit('/').next().unwrap_or(&path).to_owned();
     let mut at = path;
     let mut metadata = cx.metadata(&at).await?;
@@ -74,7 +74,7 @@ pub(crate) struct Extent {
 ///
 /// # Errors
 /// Why nothing can be said of it: it can't be opened, it vanished, or it changed meanwhile.
-pub(super) async fn look(
+pub(in crate::source) async fn look(
     cx: &Cx,
     source: &Files,
     found: &Match,

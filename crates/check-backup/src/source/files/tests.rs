@@ -22,7 +22,7 @@ use crate::backup::Backup;
 use crate::format::{Bounds, Depth};
 use crate::target::{BackupTarget, Expect, FileFormat, Files};
 
-fn fixture(name: &str) -> Vec<u8> {
+pub(in crate::source) fn fixture(name: &str) -> Vec<u8> {
     fs::read(format!("{}/src/format/fixtures/{name}", env!("CARGO_MANIFEST_DIR"))).unwrap()
 }
 
@@ -54,7 +54,7 @@ impl Place {
     }
 }
 
-async fn evidence(target: &BackupTarget, deadline: Duration) -> Evidence {
+pub(in crate::source) async fn evidence(target: &BackupTarget, deadline: Duration) -> Evidence {
     evidence_of(Arc::new(Backup), target, deadline).await
 }
 
@@ -78,7 +78,7 @@ async fn facts_of(files: Files, expect: Expect) -> Value {
     serde_json::to_value(evidence.facts).unwrap()
 }
 
-fn databases(names: &[&str]) -> Expect {
+pub(in crate::source) fn databases(names: &[&str]) -> Expect {
     Expect { databases: names.iter().map(|n| (*n).to_owned()).collect(), ..Expect::default() }
 }
 
@@ -87,12 +87,12 @@ fn paths(names: &[&str]) -> Expect {
 }
 
 /// The copy of that name.
-fn copy<'a>(facts: &'a Value, name: &str) -> &'a Value {
+pub(in crate::source) fn copy<'a>(facts: &'a Value, name: &str) -> &'a Value {
     let copies = facts["catalogue"]["snapshots"].as_array().unwrap();
     copies.iter().find(|copy| copy["name"] == name).unwrap_or_else(|| panic!("{name} is not in {copies:#?}"))
 }
 
-fn complete<'a>(facts: &'a Value, name: &str) -> (&'a str, &'a str) {
+pub(in crate::source) fn complete<'a>(facts: &'a Value, name: &str) -> (&'a str, &'a str) {
     let complete = &copy(facts, name)["complete"];
     (complete["outcome"].as_str().unwrap(), complete["why"].as_str().unwrap_or_default())
 }
