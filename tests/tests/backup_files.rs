@@ -115,7 +115,17 @@ fn archives_hold_what_they_hold() -> Result<()> {
         Ok(path)
     };
     let whole = audited(&tar("whole.tgz", "srv")?, ", paths: [/srv/data], min_files: 1")?;
-    ensure!(complete(&whole)? == "present", "{}", whole.fact("backup", "/catalogue")?);
+    // tar goes on where it can't read a file; only its log says so.
+    ensure!(complete(&whole)? == "not_proven", "{}", whole.fact("backup", "/catalogue")?);
+    let log = folder.path().join("job.log");
+    let cases = [("made whole.tgz\nexit 0\n", "present"), ("made whole.tgz\ntar: x: Cannot open\nexit 2\n", "absent")];
+    for (text, wanted) in cases {
+        std::fs::write(&log, text)?;
+        let backup = target(&folder.path().join("whole.tgz"), "");
+        let backup = backup.replace(", expect", &format!(", logs: [\"{}\"], expect", log.display()));
+        let logged = Audited::of("baseline", &backup, &["audit"])?;
+        ensure!(complete(&logged)? == wanted, "{text}: {}", logged.fact("backup", "/catalogue")?);
+    }
     ensure!(whole.verdict("BAK-COVERAGE") == "pass", "{}\n{}", whole.reasons("BAK-COVERAGE"), whole.finished);
     let other = audited(&tar("other.tgz", "srv/other")?, ", paths: [/srv/data]")?;
     ensure!(other.verdict("BAK-COVERAGE") == "fail", "{}", other.finished);

@@ -43,8 +43,10 @@ pub(crate) async fn establish(spec: &BackupSpec, adapter: &dyn Adapter, reposito
 
 /// What the log of a job says of the copies that it made. A complaint outweighs everything.
 fn apply(job: &log::Job, repository: &mut Repository) {
-    let made =
-        |name: &str| job.made.iter().any(|made| made.len() >= 8 && name.starts_with(made.as_str()) || made == name);
+    // restic shortens its ids to eight digits.
+    let short = |made: &str, name: &str| made.len() >= 8 && is_hex(made) && is_hex(name) && name.starts_with(made);
+    let file = |made: &str, name: &str| made.rsplit('/').next() == Some(name);
+    let made = |name: &str| job.made.iter().any(|made| made == name || short(made, name) || file(made, name));
     for snapshot in repository.snapshots.iter_mut().filter(|s| made(&s.name)) {
         let complete = conclude(job);
         if snapshot.complete.outcome == Outcome::NotProven || complete.outcome == Outcome::Absent {
@@ -54,6 +56,10 @@ fn apply(job: &log::Job, repository: &mut Repository) {
         snapshot.bytes = snapshot.bytes.or(job.bytes);
         snapshot.stored = snapshot.stored.or(job.stored);
     }
+}
+
+fn is_hex(text: &str) -> bool {
+    text.bytes().all(|b| b.is_ascii_hexdigit())
 }
 
 fn conclude(job: &log::Job) -> Complete {

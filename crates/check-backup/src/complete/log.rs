@@ -1,5 +1,5 @@
 //! Logs of backup jobs: `restic backup --json` and `borg create --json --log-json`, both outputs of the command in one
-//! file, ended by a line that tells the exit code.
+//! file, ended by a line that tells the exit code. Other tools do not say what they made: a line `made NAME` does.
 
 use serde_json::Value;
 
@@ -162,6 +162,10 @@ impl Job {
     }
 
     fn of_text(&mut self, line: &str) {
+        if let Some(name) = line.strip_prefix("made ") {
+            self.made.push(name.trim().to_owned());
+            return;
+        }
         let lower = line.to_lowercase();
         if COMPLAINTS.iter().any(|word| lower.contains(word)) && !lower.starts_with("unable to open cache") {
             keep(&mut self.errors, line);
