@@ -11,6 +11,7 @@ mod database;
 mod files;
 mod mariadb;
 mod postgres;
+mod redis;
 mod report;
 mod server;
 #[cfg(test)]
@@ -96,6 +97,9 @@ fn servers(spec: &BackupSpec, drill: &Drill) -> Vec<String> {
             Some(FileFormat::MariadbDump | FileFormat::Mariabackup) => {
                 Some(format!("mariadbd on a private socket, as {}", user.unwrap_or("mysql")))
             }
+            Some(FileFormat::RedisRdb) => {
+                Some(format!("redis-server on a private socket, as {}", user.unwrap_or("redis")))
+            }
             Some(_) => None,
             None => Some("a scratch server on a private socket, of the sort that the newest copy is of".to_owned()),
         },
@@ -145,6 +149,7 @@ async fn of_files(
         Format::MysqlDump | Format::Mariabackup | Format::Xbstream => {
             mariadb::drill(spec, drill, &copy, about, cx).await
         }
+        Format::RedisRdb => redis::drill(spec, drill, &copy, about, cx).await,
         other => {
             let message = format!("{}: there is no drill for copies of the format '{}'", copy.name(), other.name());
             Err(Failure::new(FailureClass::Missing, message))

@@ -108,8 +108,8 @@ pub struct Drill {
     /// For databases: the one that `live`, `queries` and `canary_query` are about, where a copy holds several; by default
     /// the largest.
     pub database: Option<String>,
-    /// For databases: the user whom the scratch server runs as, where Probity runs as root; `postgres` or `mysql` by
-    /// default.
+    /// For databases: the user whom the scratch server runs as, where Probity runs as root; `postgres`, `mysql` or
+    /// `redis` by default.
     pub user: Option<String>,
     /// For databases: queries by name, each with the answer that is wanted of the restored database.
     pub queries: std::collections::BTreeMap<String, DrillQuery>,

@@ -3,15 +3,45 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use model::Failure;
+use model::{Failure, FailureClass};
 use probe::{Command, Cx, Running};
 
 use super::account::{Account, first_error, last_line};
 
 /// Bytes of a log that are looked at.
 const MOST_LOG: usize = 4 << 20;
+/// How often a process is looked at.
+const PAUSE: Duration = Duration::from_millis(20);
 /// Longest path of a Unix socket: `sun_path` in unix(7), less its zero.
 pub(super) const MOST_SOCKET: usize = 107;
+
+/// Runs a program to its end that must not be killed out of hand: the journal ends it politely, and it takes away
+/// what it has in the kernel (shared memory). Gives what it said; how it ended shows in what it made.
+///
+/// # Errors
+/// Where it can't be started, or there is no time left.
+pub(super) async fn finish(cx: &Cx, account: &Account, argv: &[&str], folder: &Path) -> Result<Vec<u8>, Failure> {
+    let log = folder.join("program.log");
+    let argv = account.argv(argv);
+    let mut running = cx.spawn_journalled(Command { cwd: Some(folder), ..Command::new(&argv) }, &log).await?;
+    while running.is_running() {
+        if cx.remaining().is_zero() {
+            running.end().await?;
+            return Err(Failure::new(FailureClass::Timeout, format!("{}: did not end in time", argv.join(" "))));
+        }
+        tokio::time::sleep(PAUSE).await;
+    }
+    let said = said(&log);
+    // It is over; this tells the journal so.
+    running.end().await?;
+    Ok(said)
+}
+
+fn said(log: &Path) -> Vec<u8> {
+    let mut said = std::fs::read(log).unwrap_or_default();
+    said.truncate(MOST_LOG);
+    said
+}
 
 /// A server that runs beside the drill.
 pub(super) struct Server {
@@ -51,7 +81,7 @@ impl Server {
         loop {
             // Whether it runs is asked first: what it said last is then in the log.
             let running = self.running.is_running();
-            let log = self.said();
+            let log = said(&self.log);
             if String::from_utf8_lossy(&log).contains(ready) {
                 return Ok(());
             }
@@ -62,14 +92,8 @@ impl Server {
             if cx.remaining().is_zero() {
                 return Err("it was not ready in time".to_owned());
             }
-            tokio::time::sleep(Duration::from_millis(20)).await;
+            tokio::time::sleep(PAUSE).await;
         }
-    }
-
-    fn said(&self) -> Vec<u8> {
-        let mut log = std::fs::read(&self.log).unwrap_or_default();
-        log.truncate(MOST_LOG);
-        log
     }
 
     /// Ends it.

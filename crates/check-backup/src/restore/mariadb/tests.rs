@@ -165,6 +165,16 @@ async fn backups() {
     all_there(&facts(drill_files(state.path(), &path, live.drill(), PLENTY).await));
     assert_eq!(listing(), before, "the backup itself was touched");
 
+    let stream = live.dir.path().join("backup.xb");
+    let place = live.dir.path().display();
+    let words = format!(
+        "mariabackup {options} --backup --user=root {socket} {data} --stream=xbstream \
+                         --target-dir={place}/tmp > {}",
+        stream.display()
+    );
+    say(Command::new("sh").args(["-c", &words]));
+    all_there(&facts(drill_files(state.path(), &stream, live.drill(), PLENTY).await));
+
     std::fs::write(path.join("app/away.isl"), "/elsewhere/away.ibd").unwrap();
     let failure = drill_files(state.path(), &path, live.drill(), PLENTY).await.failure.unwrap();
     assert!(failure.message.contains("leads out of the copy"), "{failure:?}");

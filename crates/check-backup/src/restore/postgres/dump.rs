@@ -9,9 +9,10 @@ use std::time::Instant;
 use model::{Failure, FailureClass};
 use probe::Cx;
 
-use super::super::account::{Account, With, done};
+use super::super::account::{Account, first_error};
 use super::super::copies::FileCopy;
 use super::super::report::{millis, room};
+use super::super::server::finish;
 use super::super::unpacked::unpacked;
 use super::Up;
 use super::server::{Cluster, Programs, failed, is_ours, quoted, version};
@@ -58,10 +59,12 @@ pub(super) async fn load<'a>(
     let (program, data) = (cluster.programs.path("initdb"), cluster.data().display().to_string());
     let words = ["--no-sync", "--no-instructions", "--auth=trust", "--encoding=UTF8", "--locale=C", "-U", ROLE, "-D"];
     let argv: Vec<&str> = std::iter::once(program.as_str()).chain(words).chain([data.as_str()]).collect();
-    let made = account.run(cx, &argv, With { cwd: Some(scratch), ..With::default() }).await?;
     // A cluster of our own that is not made or does not start says nothing of the copy.
     let not_tried = |message: String| Failure::new(FailureClass::Missing, message);
-    done("initdb", &made).map_err(|failure| not_tried(failure.message))?;
+    let said = finish(cx, account, &argv, scratch).await?;
+    if let Some(error) = first_error(&said) {
+        return Err(not_tried(format!("initdb: {error}")));
+    }
     let server = cluster.start(cx, "wal_level = minimal\nmax_wal_size = 1GB\n").await?;
     let server = server.map_err(|said| not_tried(format!("the scratch server does not start: {said}")))?;
     let began = Instant::now();
