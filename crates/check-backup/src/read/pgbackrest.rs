@@ -34,7 +34,7 @@ impl super::Reader for Reader {
             let adapter = Adapter::new(self.source.clone());
             let words = adapter.words(&["--output=text", "--verbose", "--log-level-console=info", "verify"]);
             let words: Vec<&str> = words.iter().map(String::as_str).collect();
-            let tool = adapter.tool();
+            let tool = adapter.tool(cx)?;
             let said = match run.reads(&tool, cx, "pgbackrest verify", &words).await {
                 Ok(output) if output.exit == Some(0) => parse(&String::from_utf8_lossy(&output.stdout)),
                 Ok(output) => return Ok(nothing_read(&tool.complaint(&["verify"], &output).message)),

@@ -183,9 +183,12 @@ pub(super) fn restored(outcome: Result<(), Failure>, files: i64, bytes: i64, mil
 /// Where a file of this machine lies in the scratch folder. restic puts what was named by a relative path without the
 /// folders before it.
 fn restored_at(scratch: &Path, snapshot: &Snapshot, path: &str) -> Option<PathBuf> {
+    let inside = scratch.canonicalize().ok()?;
     let there = |path: &str| {
         let place = scratch.join(path.trim_start_matches('/'));
-        std::fs::symlink_metadata(&place).is_ok_and(|m| m.is_file()).then_some(place)
+        // A link among the folders that came back could lead to the very file that it is compared with.
+        let is_inside = place.canonicalize().is_ok_and(|real| real.starts_with(&inside));
+        (is_inside && std::fs::symlink_metadata(&place).is_ok_and(|m| m.is_file())).then_some(place)
     };
     there(path).or_else(|| {
         let top = snapshot.paths.iter().find(|top| crate::derive::holds(top, path))?;

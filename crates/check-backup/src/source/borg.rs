@@ -13,7 +13,7 @@ use model::{Asked, Failure, FailureClass};
 use probe::{BoxFuture, Cx, Plan};
 use serde::Deserialize;
 
-use super::tool::{Secrets, Tool};
+use super::tool::{Secrets, Tool, program};
 use super::{Entry, Repository};
 use crate::facts::{Complete, Encryption, Identity, Lock, Locks, Outcome, Snapshot, SnapshotKind, SourceKind};
 use crate::target::{BackupSpec, Borg};
@@ -41,9 +41,7 @@ impl Adapter {
             Some(reference) => secrets.add(cx, "BORG_PASSPHRASE", reference).await?,
             None => secrets.set("BORG_PASSPHRASE", ""),
         }
-        for (name, reference) in &self.source.environment {
-            secrets.add(cx, name, reference).await?;
-        }
+        secrets.environment(cx, &self.source.environment).await?;
         secrets.place("BORG_REPO", &self.source.repository);
         secrets.folder(cx, "BORG_BASE_DIR").await?;
         secrets.set("BORG_UNKNOWN_UNENCRYPTED_REPO_ACCESS_IS_OK", "yes");
@@ -51,7 +49,7 @@ impl Adapter {
         // Otherwise Borg takes away the lock of a process that is dead, as it thinks: it would write.
         secrets.set("BORG_HOSTNAME_IS_UNIQUE", "no");
         secrets.set("TZ", "UTC");
-        let program = self.source.program.clone().unwrap_or_else(|| "borg".to_owned());
+        let program = program("borg", self.source.program.as_ref(), cx)?;
         Ok(Tool { program, version: &["--version"], secrets, hint })
     }
 

@@ -10,7 +10,7 @@ use probe::{BoxFuture, Cx, Plan};
 use serde::Deserialize;
 
 use super::Repository;
-use super::tool::{Secrets, Tool};
+use super::tool::{Secrets, Tool, program};
 use super::wal::{Segment, unbroken};
 use crate::facts::{
     Basis, Complete, Continuity, Encryption, Identity, Lock, Locks, Outcome, Snapshot, SnapshotKind, SourceKind,
@@ -33,9 +33,12 @@ impl Adapter {
     }
 
     /// The tool.
-    pub(crate) fn tool(&self) -> Tool {
-        let program = self.source.program.clone().unwrap_or_else(|| "pgbackrest".to_owned());
-        Tool { program, version: &["version"], secrets: Secrets::default(), hint }
+    ///
+    /// # Errors
+    /// Where the inventory brings another program, and the command line does not allow that.
+    pub(crate) fn tool(&self, cx: &Cx) -> Result<Tool, Failure> {
+        let program = program("pgbackrest", self.source.program.as_ref(), cx)?;
+        Ok(Tool { program, version: &["version"], secrets: Secrets::default(), hint })
     }
 
     /// Arguments with the stanza and the configuration, and without a log file of its own.
@@ -184,7 +187,7 @@ impl super::Adapter for Adapter {
 
     fn list<'a>(&'a self, _: &'a BackupSpec, cx: &'a Cx) -> BoxFuture<'a, Result<Repository, Failure>> {
         Box::pin(async move {
-            let tool = self.tool();
+            let tool = self.tool(cx)?;
             let words = self.words(&["--output=json", "info"]);
             let words: Vec<&str> = words.iter().map(String::as_str).collect();
             let info = tool.json::<Vec<Stanza>>(cx, &words, MOST_INFO).await?;

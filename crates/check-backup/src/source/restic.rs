@@ -9,7 +9,7 @@ use model::{Asked, Failure, FailureClass};
 use probe::{BoxFuture, Cx, Plan};
 use serde::Deserialize;
 
-use super::tool::{Secrets, Tool};
+use super::tool::{Secrets, Tool, program};
 use super::{Entry, Repository};
 use crate::facts::{Complete, Encryption, Identity, Lock, Locks, Outcome, Snapshot, SnapshotKind, SourceKind};
 use crate::target::{BackupSpec, Restic};
@@ -33,11 +33,9 @@ impl Adapter {
     pub(crate) async fn tool(&self, cx: &Cx) -> Result<Tool, Failure> {
         let mut secrets = Secrets::default();
         secrets.add(cx, "RESTIC_PASSWORD", &self.source.password).await?;
-        for (name, reference) in &self.source.environment {
-            secrets.add(cx, name, reference).await?;
-        }
+        secrets.environment(cx, &self.source.environment).await?;
         secrets.place("RESTIC_REPOSITORY", &self.source.repository);
-        let program = self.source.program.clone().unwrap_or_else(|| "restic".to_owned());
+        let program = program("restic", self.source.program.as_ref(), cx)?;
         Ok(Tool { program, version: &["version"], secrets, hint })
     }
 }

@@ -1,5 +1,6 @@
 //! A backup tool's command line: secrets by environment, JSON out, and errors that say what to do.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
 
@@ -33,6 +34,20 @@ impl Secrets {
         Ok(())
     }
 
+    /// The variables that an inventory brings.
+    ///
+    /// # Errors
+    /// Where one can't be had, or is none that is known to be harmless and the command line does not allow others.
+    pub(crate) async fn environment(&mut self, cx: &Cx, variables: &BTreeMap<String, String>) -> Result<(), Failure> {
+        for (name, reference) in variables {
+            if !CREDENTIALS.contains(&name.as_str()) && !cx.allow_commands() {
+                return Err(not_allowed(&format!("environment: {name}")));
+            }
+            self.add(cx, name, reference).await?;
+        }
+        Ok(())
+    }
+
     /// The place of a repository, whose URL may hold a password, which other users would see among the words of a command.
     pub(crate) fn place(&mut self, name: &str, location: &str) {
         self.hidden.extend(secret_in(location).map(str::to_owned));
@@ -60,6 +75,44 @@ impl Secrets {
         let folders = self.folders.iter().filter_map(|(name, folder)| Some((name.as_str(), folder.path().to_str()?)));
         self.variables.iter().map(|(name, value)| (name.as_str(), value.as_str())).chain(folders).collect()
     }
+}
+
+/// Variables that an inventory may set for a tool: credentials of stores. Any other may name a command
+/// (`RESTIC_PASSWORD_COMMAND`, `BORG_RSH`, `LD_PRELOAD`).
+const CREDENTIALS: [&str; 15] = [
+    "AWS_ACCESS_KEY_ID",
+    "AWS_SECRET_ACCESS_KEY",
+    "AWS_SESSION_TOKEN",
+    "AWS_DEFAULT_REGION",
+    "AZURE_ACCOUNT_KEY",
+    "AZURE_ACCOUNT_NAME",
+    "AZURE_ACCOUNT_SAS",
+    "B2_ACCOUNT_ID",
+    "B2_ACCOUNT_KEY",
+    "GOOGLE_ACCESS_TOKEN",
+    "GOOGLE_APPLICATION_CREDENTIALS",
+    "GOOGLE_PROJECT_ID",
+    "RESTIC_REST_PASSWORD",
+    "RESTIC_REST_USERNAME",
+    "TMPDIR",
+];
+
+/// The program: the tool's own name, which is looked for in the system's folders, or what the inventory names, which is
+/// a command that the inventory brings.
+///
+/// # Errors
+/// Where the command line does not allow those.
+pub(crate) fn program(own: &str, named: Option<&String>, cx: &Cx) -> Result<String, Failure> {
+    match named {
+        None => Ok(own.to_owned()),
+        Some(named) if cx.allow_commands() => Ok(named.clone()),
+        Some(named) => Err(not_allowed(&format!("program: {named}"))),
+    }
+}
+
+fn not_allowed(what: &str) -> Failure {
+    let message = format!("'{what}' of the inventory may run any command; it needs --allow-commands");
+    Failure::new(FailureClass::Permission, message)
 }
 
 /// A program and what it needs.

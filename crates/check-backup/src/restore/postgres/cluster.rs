@@ -175,7 +175,7 @@ pub(super) async fn stanza<'a>(
     words.extend(fixed);
     words.extend(more);
     words.extend([spaces.as_str(), set.as_str(), "restore"]);
-    let program = adapter.tool().program;
+    let program = adapter.tool(cx)?.program;
     let words = adapter.words(&words);
     let argv: Vec<&str> = std::iter::once(program.as_str()).chain(words.iter().map(String::as_str)).collect();
     let began = Instant::now();
