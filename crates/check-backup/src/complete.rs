@@ -4,10 +4,13 @@
 mod compare;
 mod log;
 
+use std::collections::BTreeSet;
+
 use probe::Cx;
 
 use crate::facts::{Basis, Complete, Outcome};
 use crate::pattern;
+use crate::source::files::path_of;
 use crate::source::{Adapter, Repository};
 use crate::target::BackupSpec;
 
@@ -18,6 +21,7 @@ const MOST_LOG: usize = 32 << 20;
 
 /// Fills in `complete` of those copies of which more can be known.
 pub(crate) async fn establish(spec: &BackupSpec, adapter: &dyn Adapter, repository: &mut Repository, cx: &Cx) {
+    let by_id = spec.declared.borg.is_some();
     for pattern in &spec.declared.logs {
         let paths = match pattern::matches(cx, pattern).await {
             Ok(paths) => paths,
@@ -31,7 +35,11 @@ pub(crate) async fn establish(spec: &BackupSpec, adapter: &dyn Adapter, reposito
         }
         for path in paths.iter().rev().take(MOST_LOGS) {
             match cx.read_file(path, MOST_LOG).await {
-                Ok(bytes) => log::read(&String::from_utf8_lossy(&bytes)).iter().for_each(|job| apply(job, repository)),
+                Ok(bytes) => {
+                    let older = older_than_copy(spec, repository, path, cx).await;
+                    let jobs = log::read(&String::from_utf8_lossy(&bytes));
+                    jobs.iter().for_each(|job| apply(job, repository, by_id, &older));
+                }
                 Err(e) => repository.notes.push(format!("the log can't be read: {e}")),
             }
         }
@@ -41,13 +49,31 @@ pub(crate) async fn establish(spec: &BackupSpec, adapter: &dyn Adapter, reposito
     }
 }
 
-/// What the log of a job says of the copies that it made. A complaint outweighs everything.
-fn apply(job: &log::Job, repository: &mut Repository) {
+/// Names of copies that were written after a log was closed: it is not theirs, though they may have the same name as the
+/// copy that it tells of. Only files can be written over.
+async fn older_than_copy(spec: &BackupSpec, repository: &Repository, log: &str, cx: &Cx) -> BTreeSet<String> {
+    let Some(source) = &spec.declared.files else { return BTreeSet::new() };
+    let closed = cx.metadata(log).await.map_or(i64::MIN, |found| found.modified);
+    let mut older = BTreeSet::new();
+    for snapshot in &repository.snapshots {
+        let written = cx.metadata(path_of(source, &snapshot.name)).await.map_or(i64::MAX, |found| found.modified);
+        if written > closed {
+            older.insert(snapshot.name.clone());
+        }
+    }
+    older
+}
+
+/// What the log of a job says of the copies that it made. A complaint outweighs everything. `by_id`: names of copies can
+/// be used again, ids can't. `not`: copies that it can't be about.
+fn apply(job: &log::Job, repository: &mut Repository, by_id: bool, not: &BTreeSet<String>) {
     // restic shortens its ids to eight digits.
-    let short = |made: &str, name: &str| made.len() >= 8 && is_hex(made) && is_hex(name) && name.starts_with(made);
+    let short = |made: &str, name: &str| name.len() == 64 && is_hex(name) && made.len() >= 8 && name.starts_with(made);
     let file = |made: &str, name: &str| made.rsplit('/').next() == Some(name);
-    let made = |name: &str| job.made.iter().any(|made| made == name || short(made, name) || file(made, name));
-    for snapshot in repository.snapshots.iter_mut().filter(|s| made(&s.name)) {
+    let named = |name: &str| job.made.iter().any(|made| made == name || short(made, name) || file(made, name));
+    let Repository { contents, snapshots, .. } = repository;
+    let same = |name: &str| !by_id || job.id.is_some() && contents.get(name) == job.id.as_ref();
+    for snapshot in snapshots.iter_mut().filter(|s| named(&s.name) && same(&s.name) && !not.contains(&s.name)) {
         let complete = conclude(job);
         if snapshot.complete.outcome == Outcome::NotProven || complete.outcome == Outcome::Absent {
             snapshot.complete = complete;

@@ -45,16 +45,16 @@ pub(crate) fn facts(kind: SourceKind, spec: &BackupSpec, repository: Repository)
 }
 
 /// A thing that must be in a copy.
-struct Wanted {
-    name: String,
-    role: Role,
+pub(crate) struct Wanted {
+    pub(crate) name: String,
+    pub(crate) role: Role,
     host: Option<String>,
-    path: Option<String>,
+    pub(crate) path: Option<String>,
     database: Option<String>,
 }
 
 /// What the inventory asks for: each path on each host, each host where no path is named, each database.
-fn wanted(expected: &Expected) -> Vec<Wanted> {
+pub(crate) fn wanted(expected: &Expected) -> Vec<Wanted> {
     let mut wanted = Vec::new();
     let hosts: Vec<Option<&String>> =
         if expected.hosts.is_empty() { vec![None] } else { expected.hosts.iter().map(Some).collect() };
@@ -98,7 +98,8 @@ fn wanted(expected: &Expected) -> Vec<Wanted> {
 }
 
 impl Wanted {
-    fn is_in(&self, snapshot: &Snapshot) -> bool {
+    /// Whether it is in a copy.
+    pub(crate) fn is_in(&self, snapshot: &Snapshot) -> bool {
         let host = self.host.as_ref().is_none_or(|h| snapshot.host.as_ref() == Some(h));
         let path = self.path.as_ref().is_none_or(|p| snapshot.paths.iter().any(|held| holds(held, p)));
         let database = self.database.as_ref().is_none_or(|d| snapshot.databases.contains(d));
@@ -106,7 +107,7 @@ impl Wanted {
     }
 
     /// Whether it may be in a copy that was not seen whole.
-    fn may_be_in(&self, snapshot: &Snapshot) -> bool {
+    pub(crate) fn may_be_in(&self, snapshot: &Snapshot) -> bool {
         snapshot.outcome == Outcome::Present && snapshot.listed != Asked::All && !self.is_in(snapshot)
     }
 }
@@ -189,11 +190,15 @@ fn required(wanted: &Wanted, snapshots: &[Snapshot], groups: &BTreeMap<String, V
             required.why = Some(NOTHING_NAMED.to_owned());
         }
         (Some(found), _) => {
-            // The newest copy of the same machine, whatever it holds: a path that was dropped shows here, also where none
-            // is left. Databases are copied one by one, so that each has a history of its own.
-            let of_host = || snapshots.iter().rev().find(|s| s.host == found.host && s.databases.is_empty());
+            // A path that was dropped from its job shows in a newer copy of the same machine that holds something of what
+            // that copy held, or nothing at all. Other jobs of the machine have histories of their own, as databases have.
+            let goes_on = |s: &Snapshot| {
+                s.paths.is_empty() || s.paths.iter().any(|p| found.paths.iter().any(|f| holds(f, p) || holds(p, f)))
+            };
+            let of_job =
+                || snapshots.iter().rev().find(|s| s.host == found.host && s.databases.is_empty() && goes_on(s));
             let of_series = || groups.get(&series(found)).and_then(|g| g.last()).copied();
-            let last = if wanted.path.is_some() && found.series.is_none() { of_host() } else { of_series() };
+            let last = if wanted.path.is_some() && found.series.is_none() { of_job() } else { of_series() };
             required.in_newest = last.filter(|last| !wanted.may_be_in(last)).map(|last| wanted.is_in(last));
         }
     }

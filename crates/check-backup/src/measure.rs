@@ -41,14 +41,15 @@ pub(crate) async fn measure(spec: &BackupSpec, adapter: &dyn Adapter, repository
                 return (index, None);
             }
             let mut seen = Seen { files: 0, bytes: 0, held: vec![false; paths.len()] };
-            let paths: Vec<String> = paths.iter().map(|path| rooted(path)).collect();
+            let paths: Vec<[String; 2]> = paths.iter().map(|path| rooted(path)).collect();
             let mut each = |entry: Entry<'_>| {
                 if entry.is_file {
                     seen.files += 1;
                     seen.bytes = seen.bytes.saturating_add(entry.size);
                 }
-                for (path, held) in paths.iter().zip(&mut seen.held).filter(|(_, held)| !**held) {
-                    *held = crate::derive::holds(path, entry.path);
+                // A folder without a file, or a link in its place, holds nothing.
+                for (path, held) in paths.iter().zip(&mut seen.held).filter(|(_, held)| entry.is_file && !**held) {
+                    *held = path.iter().any(|path| crate::derive::holds(path, entry.path));
                 }
             };
             let listed = adapter.files_of(spec, &name, cx, &mut each).await;
@@ -57,11 +58,13 @@ pub(crate) async fn measure(spec: &BackupSpec, adapter: &dyn Adapter, repository
         .buffered(AT_ONCE)
         .collect()
         .await;
-    let mut sizes: BTreeMap<String, (i64, i64)> = BTreeMap::new();
+    let mut sizes: BTreeMap<String, (i64, i64, Vec<String>)> = BTreeMap::new();
     for (index, seen) in answers {
         let content = content(repository, index).map(str::to_owned);
         let (Some(seen), Some(snapshot)) = (seen, repository.snapshots.get_mut(index)) else { continue };
-        sizes.extend(content.map(|content| (content, (seen.files, seen.bytes))));
+        let empty = snapshot.paths.iter().zip(&seen.held).filter(|(_, held)| !**held).map(|(path, _)| path.clone());
+        let known = (seen.files, seen.bytes, empty.collect::<Vec<String>>());
+        sizes.extend(content.map(|content| (content, known)));
         snapshot.files = Some(seen.files);
         snapshot.bytes = Some(seen.bytes);
         if adapter.paths_are_claims() {
@@ -72,15 +75,20 @@ pub(crate) async fn measure(spec: &BackupSpec, adapter: &dyn Adapter, repository
                 snapshot.complete = Complete {
                     outcome: Outcome::Absent,
                     basis: Some(Basis::Source),
-                    why: Some(format!("the job was told to copy {path}, and nothing of it is there")),
+                    why: Some(format!("the job was told to copy {path}, and no file lies there in the copy")),
                 };
             }
         }
     }
     let Repository { contents, snapshots, .. } = repository;
-    for snapshot in snapshots.iter_mut().filter(|s| s.files.is_none() || s.bytes.is_none()) {
-        if let Some((files, bytes)) = contents.get(&snapshot.name).and_then(|content| sizes.get(content)) {
-            (snapshot.files, snapshot.bytes) = (Some(*files), Some(*bytes));
+    for snapshot in snapshots {
+        let Some((files, bytes, empty)) = contents.get(&snapshot.name).and_then(|content| sizes.get(content)) else {
+            continue;
+        };
+        snapshot.files = snapshot.files.or(Some(*files));
+        snapshot.bytes = snapshot.bytes.or(Some(*bytes));
+        if adapter.paths_are_claims() {
+            snapshot.paths.retain(|path| !empty.contains(path));
         }
     }
 }
@@ -90,9 +98,12 @@ fn content(repository: &Repository, index: usize) -> Option<&str> {
     repository.contents.get(&repository.snapshots.get(index)?.name).map(String::as_str)
 }
 
-/// A path as it stands in a copy: Borg leaves the slash in front out.
-fn rooted(path: &str) -> String {
-    format!("/{}", path.trim_start_matches("./").trim_matches('/'))
+/// A path as it may stand in a copy: Borg leaves the slash in front out; restic leaves out the folders before what was
+/// named by a relative path.
+fn rooted(path: &str) -> [String; 2] {
+    let whole = format!("/{}", path.trim_start_matches("./").trim_matches('/'));
+    let last = whole.rfind('/').and_then(|at| whole.get(at..)).unwrap_or(&whole).to_owned();
+    [whole, last]
 }
 
 /// Positions of the copies to measure, the newest of every series first.

@@ -119,7 +119,8 @@ async fn stanza(
     cx: &Cx,
 ) -> Result<RestoreFacts, Failure> {
     let repository = adapter.list(spec, cx).await?;
-    let Some((name, about)) = newest(adapter, &repository) else {
+    files::pinned(spec, &repository)?;
+    let Some((name, about)) = newest(spec, adapter, &repository) else {
         return Ok(files::nothing(spec, adapter.kind(), repository));
     };
     let source = pgbackrest::Adapter::new(source.clone());
@@ -135,7 +136,8 @@ async fn of_files(
     cx: &Cx,
 ) -> Result<RestoreFacts, Failure> {
     let repository = adapter.list(spec, cx).await?;
-    let Some((name, about)) = newest(adapter, &repository) else {
+    files::pinned(spec, &repository)?;
+    let Some((name, about)) = newest(spec, adapter, &repository) else {
         return Ok(files::nothing(spec, adapter.kind(), repository));
     };
     let copy = copies::FileCopy::of(source, &name, cx).await?;
@@ -158,8 +160,8 @@ async fn of_files(
 }
 
 /// The copy with the newest recovery point.
-fn newest(adapter: &dyn Adapter, repository: &Repository) -> Option<(String, About)> {
-    let snapshot = repository.snapshots.get(files::newest(repository)?)?;
+fn newest(spec: &BackupSpec, adapter: &dyn Adapter, repository: &Repository) -> Option<(String, About)> {
+    let snapshot = repository.snapshots.get(files::newest(spec, repository)?)?;
     let about = About {
         source: adapter.kind(),
         tool: repository.tool.clone(),
@@ -167,6 +169,7 @@ fn newest(adapter: &dyn Adapter, repository: &Repository) -> Option<(String, Abo
         snapshot: snapshot.name.clone(),
         recovery_point: snapshot.recovery_point.clone(),
         bytes: snapshot.bytes,
+        covers: files::covers(spec, snapshot),
     };
     Some((snapshot.name.clone(), about))
 }

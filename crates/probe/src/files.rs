@@ -49,8 +49,10 @@ pub struct Metadata {
 /// The names in a folder.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Listing {
-    /// Names, sorted.
+    /// Names, sorted; those that are no UTF-8 with replacement characters.
     pub names: Vec<String>,
+    /// How many are no UTF-8, and are thus no names that can be opened.
+    pub not_utf8: usize,
     /// True where there are more than the bound.
     pub cut: bool,
 }
@@ -107,7 +109,9 @@ impl Cx {
                 listing.cut = true;
                 break;
             }
-            listing.names.push(entry.file_name().to_string_lossy().into_owned());
+            let name = entry.file_name();
+            listing.not_utf8 += usize::from(name.to_str().is_none());
+            listing.names.push(name.to_string_lossy().into_owned());
         }
         listing.names.sort();
         Ok(listing)

@@ -86,12 +86,17 @@ async fn compare(spec: &BackupSpec, adapter: &dyn Adapter, snapshot: &Snapshot, 
         Walk { cx, begun: begun.as_second(), except: &spec.declared.except, compared: 0, missing: 0, named: vec![] };
     for top in &snapshot.paths {
         // restic lists what was named by a relative path without the folders before it.
-        let before = top.rfind('/').unwrap_or(0);
+        let start = top.rfind('/').unwrap_or(0);
         let is_held = |path: &str, size: i64| {
             let holds = |path: &str| held.get(&hasher.hash_one(path)) == Some(&size);
-            holds(path) || path.get(before..).is_some_and(holds)
+            holds(path) || path.get(start..).is_some_and(holds)
         };
+        let before = walk.compared;
         if let Err(why) = walk.down(top, &is_held).await {
+            return Complete::unknown(why);
+        }
+        if walk.compared == before {
+            let why = format!("no file below {top} is as old as the copy, so that nothing of it can be compared");
             return Complete::unknown(why);
         }
     }
@@ -142,6 +147,9 @@ impl Walk<'_> {
                 }
             } else if found.is_dir {
                 let listing = self.cx.list_dir(&path, MOST_NAMES).await.map_err(|e| e.to_string())?;
+                if listing.not_utf8 > 0 {
+                    return Err(format!("{path}: {} names in it are no UTF-8 and can't be compared", listing.not_utf8));
+                }
                 if listing.cut {
                     return Err(format!("{path}: more than {MOST_NAMES} names in one folder"));
                 }

@@ -15,6 +15,8 @@ const MOST_SPREAD: usize = 2_000;
 pub(super) struct Job {
     /// Names (or beginnings of ids) of the copy that it made.
     pub(super) made: Vec<String>,
+    /// The id of the archive that it made, where names can be used again (Borg).
+    pub(super) id: Option<String>,
     /// Its exit code, where the log tells it.
     pub(super) exit: Option<i64>,
     /// Its complaints.
@@ -149,6 +151,7 @@ impl Job {
                 Some(archive) => {
                     let name = archive.get("name").and_then(Value::as_str);
                     self.made.extend(name.map(str::to_owned));
+                    self.id = archive.get("id").and_then(Value::as_str).map(str::to_owned);
                     if let Some(stats) = archive.get("stats") {
                         self.files = whole(stats, "nfiles");
                         self.bytes = whole(stats, "original_size");

@@ -27,6 +27,8 @@ pub struct RestoreFacts {
     pub recovery_point: Option<String>,
     /// Whether the whole copy was restored, or only what was compared.
     pub whole: bool,
+    /// Each thing that must be in a copy, and whether this restore gave it back.
+    pub covers: Vec<Covered>,
     /// The restore itself.
     pub restored: Restored,
     /// A mark that was written among the data before the copy was made.
@@ -47,6 +49,17 @@ pub struct RestoreExpected {
     pub rpo: Option<i64>,
     /// Whether a canary is declared.
     pub canary: bool,
+}
+
+/// A thing that must be in a copy.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct Covered {
+    /// `host:path`, `path` or a database's name.
+    pub name: String,
+    /// Present: it came back, as far as it was compared. Not proven: nothing of it was.
+    pub outcome: Outcome,
+    /// What stood in the way.
+    pub why: Option<String>,
 }
 
 /// A restore as it was done.

@@ -62,6 +62,9 @@ pub(super) async fn files(cx: &Cx, tops: &[String], begun: Timestamp, except: &[
         } else if found.is_dir {
             match cx.list_dir(&path, MOST_NAMES).await {
                 Ok(listing) => {
+                    if listing.not_utf8 > 0 {
+                        chosen.why = Some(format!("{path}: {} names in it are no UTF-8", listing.not_utf8));
+                    }
                     let kept = listing.names.into_iter().filter(|name| !except.iter().any(|p| fits(p, name)));
                     waiting.extend(kept.map(|name| format!("{}/{name}", path.trim_end_matches('/'))));
                 }

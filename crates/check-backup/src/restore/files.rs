@@ -9,7 +9,8 @@ use probe::{Cx, FileError, Metadata};
 
 use super::report::millis;
 use super::{canary, choose};
-use crate::facts::{Canary, Outcome, RestoreFacts, Restored, Sample, Samples, Snapshot, SourceKind};
+use crate::derive::{Wanted, wanted};
+use crate::facts::{Canary, Covered, Outcome, RestoreFacts, Restored, Role, Sample, Samples, Snapshot, SourceKind};
 use crate::source::{Adapter, Repository};
 use crate::target::{BackupSpec, Drill};
 
@@ -29,28 +30,29 @@ pub(super) async fn drill(
     cx: &Cx,
 ) -> Result<RestoreFacts, Failure> {
     let mut repository = adapter.copies(spec, cx).await?;
-    let Some(newest) = newest(&repository) else { return Ok(nothing(spec, adapter.kind(), repository)) };
+    pinned(spec, &repository)?;
+    let Some(newest) = newest(spec, &repository) else { return Ok(nothing(spec, adapter.kind(), repository)) };
     let Some(snapshot) = repository.snapshots.get(newest).cloned() else {
         return Ok(nothing(spec, adapter.kind(), repository));
     };
     let begun = snapshot.recovery_point.as_deref().and_then(|t| t.parse::<Timestamp>().ok());
     let count = usize::try_from(drill.samples.unwrap_or(SAMPLES)).unwrap_or(usize::MAX);
     let chosen = match begun {
-        Some(begun) => choose::files(cx, &snapshot.paths, begun, &spec.declared.except, count).await,
+        Some(begun) => sample(spec, &snapshot, begun, count, cx).await,
         None => choose::Chosen { why: Some("the copy carries no time".into()), ..choose::Chosen::default() },
     };
     let scratch = cx.scratch("restore").await?;
     if drill.whole {
         room(&snapshot, &scratch, cx)?;
     }
-    let mut wanted = chosen.paths.clone();
-    wanted.extend(drill.canary.clone());
-    if wanted.is_empty() && !drill.whole {
+    let mut named = chosen.paths.clone();
+    named.extend(drill.canary.clone());
+    if named.is_empty() && !drill.whole {
         let why = chosen.why.unwrap_or_else(|| "no live file is as old as the copy".to_owned());
         let message = format!("{}: nothing can be compared: {why}; restore the whole copy (whole: true)", spec.set);
         return Err(Failure::new(FailureClass::Missing, message));
     }
-    let paths = (!drill.whole).then_some(wanted.as_slice());
+    let paths = (!drill.whole).then_some(named.as_slice());
     let began = Instant::now();
     let restore = async {
         let outcome = adapter.restore(spec, &snapshot, paths, &scratch, cx).await;
@@ -78,7 +80,7 @@ pub(super) async fn drill(
             canary
         }
     };
-    let compared = samples.iter().any(|s| s.outcome != Outcome::NotProven);
+    let any = samples.iter().any(|s| s.outcome != Outcome::NotProven);
     let why = chosen.why.or_else(|| (chosen.of == 0).then(|| "no live file is as old as the copy".to_owned()));
     Ok(RestoreFacts {
         source: adapter.kind(),
@@ -87,6 +89,7 @@ pub(super) async fn drill(
         set: spec.set.clone(),
         identity: repository.identity,
         expected: spec.restore.clone(),
+        covers: compared(spec, &snapshot, &samples),
         snapshot: Some(snapshot.name),
         recovery_point: snapshot.recovery_point,
         whole: drill.whole,
@@ -94,8 +97,8 @@ pub(super) async fn drill(
         canary,
         samples: Samples {
             asked: if why.is_none() { Asked::All } else { Asked::Only(Vec::new()) },
-            outcome: if compared { Outcome::Present } else { Outcome::NotProven },
-            why: if compared { None } else { why.or_else(|| Some("nothing was compared".to_owned())) },
+            outcome: if any { Outcome::Present } else { Outcome::NotProven },
+            why: if any { None } else { why.or_else(|| Some("nothing was compared".to_owned())) },
             of: i64::try_from(chosen.of).unwrap_or(i64::MAX),
             samples,
         },
@@ -103,9 +106,74 @@ pub(super) async fn drill(
     })
 }
 
-/// The copy with the newest recovery point.
-pub(super) fn newest(repository: &Repository) -> Option<usize> {
-    let dated = repository.snapshots.iter().enumerate().filter(|(_, s)| s.outcome == Outcome::Present);
+/// Chooses files below each path that must be in the copy, so that none of them is passed over for a larger one.
+async fn sample(spec: &BackupSpec, snapshot: &Snapshot, begun: Timestamp, count: usize, cx: &Cx) -> choose::Chosen {
+    let wanted = wanted(&spec.expected).into_iter().filter(|w| w.is_in(snapshot)).filter_map(|w| w.path);
+    let mut tops: Vec<String> = wanted.collect();
+    if tops.is_empty() {
+        tops.clone_from(&snapshot.paths);
+    }
+    tops.sort();
+    tops.dedup();
+    let each = count.div_ceil(tops.len().max(1)).max(1);
+    let mut chosen = choose::Chosen::default();
+    for top in &tops {
+        let found = choose::files(cx, std::slice::from_ref(top), begun, &spec.declared.except, each).await;
+        chosen.paths.extend(found.paths);
+        chosen.of += found.of;
+        chosen.why = chosen.why.or(found.why);
+    }
+    chosen.paths.sort();
+    chosen.paths.dedup();
+    chosen
+}
+
+/// Whether it is the repository that the inventory pins: a drill on another one shows nothing of this.
+pub(super) fn pinned(spec: &BackupSpec, repository: &Repository) -> Result<(), Failure> {
+    match (&spec.expected.id, &repository.identity.value) {
+        (Some(wanted), Some(found)) if wanted != found => {
+            let message = format!("{} is {found}, and the inventory pins {wanted}; nothing was restored", spec.set);
+            Err(Failure::new(FailureClass::Unreadable, message))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Of the things that must be in a copy those that a copy holds.
+pub(super) fn covers(spec: &BackupSpec, snapshot: &Snapshot) -> Vec<Covered> {
+    let covered = |wanted: Wanted| {
+        let held = wanted.role == Role::Anything || wanted.is_in(snapshot);
+        let why = format!("{} does not hold it: make it a target of its own, with a drill", snapshot.name);
+        Covered {
+            name: wanted.name,
+            outcome: if held { Outcome::Present } else { Outcome::NotProven },
+            why: (!held).then_some(why),
+        }
+    };
+    wanted(&spec.expected).into_iter().map(covered).collect()
+}
+
+/// The same for files: what is there came back only where a file below it was compared, and was the same.
+fn compared(spec: &BackupSpec, snapshot: &Snapshot, samples: &[Sample]) -> Vec<Covered> {
+    let mut covers = covers(spec, snapshot);
+    for (covered, wanted) in covers.iter_mut().zip(wanted(&spec.expected)) {
+        let Some(path) = wanted.path.filter(|_| covered.outcome == Outcome::Present) else { continue };
+        let same = |s: &Sample| s.outcome == Outcome::Present && crate::derive::holds(&path, &s.name);
+        if !samples.iter().any(same) {
+            covered.outcome = Outcome::NotProven;
+            covered.why = Some("no file below it was compared and found the same".to_owned());
+        }
+    }
+    covers
+}
+
+/// The newest copy that holds any of what must be in one.
+pub(super) fn newest(spec: &BackupSpec, repository: &Repository) -> Option<usize> {
+    let wanted = wanted(&spec.expected);
+    let fits = |s: &Snapshot| {
+        s.outcome == Outcome::Present && wanted.iter().any(|w| w.role == Role::Anything || w.is_in(s) || w.may_be_in(s))
+    };
+    let dated = repository.snapshots.iter().enumerate().filter(|(_, s)| fits(s));
     let at = |s: &Snapshot| s.recovery_point.as_deref().and_then(|t| t.parse::<Timestamp>().ok());
     // Of several without a time the first, which is the newest by the file system's.
     dated.rev().max_by_key(|(_, s)| at(s)).map(|(index, _)| index)
@@ -128,9 +196,10 @@ pub(super) fn nothing(spec: &BackupSpec, source: SourceKind, repository: Reposit
         snapshot: None,
         recovery_point: None,
         whole: false,
+        covers: Vec::new(),
         restored: Restored {
             outcome: Outcome::Absent,
-            why: Some("the repository holds no copy".to_owned()),
+            why: Some("the repository holds no copy of what must be in it".to_owned()),
             files: 0,
             bytes: 0,
             tool_millis: 0,

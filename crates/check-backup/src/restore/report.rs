@@ -9,7 +9,7 @@ use probe::Cx;
 
 use super::database::no_canary;
 use super::files::restored;
-use crate::facts::{Canary, Identity, Outcome, Query, RestoreFacts, Restored, Samples, SourceKind};
+use crate::facts::{Canary, Covered, Identity, Outcome, Query, RestoreFacts, Restored, Samples, SourceKind};
 use crate::target::BackupSpec;
 
 /// Which copy a drill is about.
@@ -27,6 +27,8 @@ pub(super) struct About {
     pub(super) recovery_point: Option<String>,
     /// Its size as restored, where that is known.
     pub(super) bytes: Option<i64>,
+    /// What of that which must be in a copy it holds.
+    pub(super) covers: Vec<Covered>,
 }
 
 impl About {
@@ -68,6 +70,7 @@ pub(super) fn facts(spec: &BackupSpec, about: About, back: Back) -> RestoreFacts
         snapshot: Some(about.snapshot),
         recovery_point: about.recovery_point,
         whole: true,
+        covers: about.covers,
         restored,
         canary: back.canary,
         samples: back.samples,

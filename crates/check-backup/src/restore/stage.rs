@@ -127,6 +127,7 @@ pub(super) fn about(at: Option<jiff::Timestamp>) -> About {
         snapshot: "copy".into(),
         recovery_point: at.map(|at| at.to_string()),
         bytes: None,
+        covers: vec![],
     }
 }
 

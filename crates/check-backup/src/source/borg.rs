@@ -3,7 +3,6 @@
 //! Read with `--bypass-lock` and with a base folder of its own, so that neither the repository nor the user's cache is
 //! written to. Borg prints times without a zone, in that of its environment: it is given UTC.
 
-use std::collections::BTreeMap;
 use std::path::Path;
 
 use jiff::Timestamp;
@@ -111,6 +110,7 @@ struct RepositoryId {
 #[derive(Deserialize)]
 struct Archive {
     name: String,
+    id: String,
     #[serde(default)]
     hostname: String,
     start: String,
@@ -164,6 +164,7 @@ impl super::Adapter for Adapter {
             // `authenticated` modes sign and do not encrypt
             // (https://borgbackup.readthedocs.io/en/stable/usage/init.html#encryption-mode-tldr).
             let encrypted = encryption.mode.starts_with("repokey") || encryption.mode.starts_with("keyfile");
+            let contents = archives.iter().map(|a| (a.name.clone(), a.id.clone())).collect();
             Ok(Repository {
                 tool: listed.version,
                 identity: Identity::is("repository id", repository.id),
@@ -171,7 +172,7 @@ impl super::Adapter for Adapter {
                 locks,
                 asked: Asked::All,
                 snapshots: archives.into_iter().map(snapshot).collect(),
-                contents: BTreeMap::new(),
+                contents,
                 continuity: Vec::new(),
                 notes: listed.notes,
             })

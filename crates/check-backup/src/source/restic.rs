@@ -125,6 +125,11 @@ impl super::Adapter for Adapter {
         Box::pin(async move { copies(&self.tool(cx).await?, cx).await })
     }
 
+    fn paths_are_claims(&self) -> bool {
+        // A folder where nothing was mounted, or a link, is copied as what it is.
+        true
+    }
+
     fn files_of<'a>(
         &'a self,
         _: &'a BackupSpec,
