@@ -18,7 +18,7 @@ const MOST_SAID: usize = 300;
 pub(crate) struct Secrets {
     variables: Vec<(String, zeroize::Zeroizing<String>)>,
     /// What is to be kept out of the record beside what [`Cx::secret`] gave.
-    hidden: Vec<String>,
+    hidden: Vec<zeroize::Zeroizing<String>>,
     /// Variables that name a folder for what the tool wants to write down, which is gone with this.
     folders: Vec<(String, tempfile::TempDir)>,
 }
@@ -30,6 +30,7 @@ impl Secrets {
     /// Where it can't be had.
     pub(crate) async fn add(&mut self, cx: &Cx, name: &str, reference: &str) -> Result<(), Failure> {
         let value = cx.secret(reference).await?;
+        self.hidden.push(value.clone());
         self.variables.push((name.to_owned(), value));
         Ok(())
     }
@@ -50,7 +51,7 @@ impl Secrets {
 
     /// The place of a repository, whose URL may hold a password, which other users would see among the words of a command.
     pub(crate) fn place(&mut self, name: &str, location: &str) {
-        self.hidden.extend(secret_in(location).map(str::to_owned));
+        self.hidden.extend(secret_in(location).map(|secret| zeroize::Zeroizing::new(secret.to_owned())));
         self.set(name, location);
     }
 
@@ -71,6 +72,12 @@ impl Secrets {
 }
 
 impl Secrets {
+    /// A text without any of the secrets: what a tool says goes into messages and notes.
+    fn out_of(&self, text: &str) -> String {
+        let hidden = self.hidden.iter().filter(|secret| !secret.is_empty());
+        hidden.fold(text.to_owned(), |text, secret| text.replace(secret.as_str(), "[redacted]"))
+    }
+
     fn env(&self) -> Vec<(&str, &str)> {
         let folders = self.folders.iter().filter_map(|(name, folder)| Some((name.as_str(), folder.path().to_str()?)));
         self.variables.iter().map(|(name, value)| (name.as_str(), value.as_str())).chain(folders).collect()
@@ -174,7 +181,7 @@ impl Tool {
     ) -> Result<Output, Failure> {
         let argv: Vec<&str> = std::iter::once(self.program.as_str()).chain(arguments.iter().copied()).collect();
         let env = self.secrets.env();
-        let redact: Vec<&str> = self.secrets.hidden.iter().map(String::as_str).collect();
+        let redact: Vec<&str> = self.secrets.hidden.iter().map(|secret| secret.as_str()).collect();
         let version = self.version;
         cx.command(Command { env: &env, cwd, redact: &redact, most, within, version, ..Command::new(&argv) }).await
     }
@@ -197,7 +204,7 @@ impl Tool {
             let message = format!("{}: its answer to '{}' can't be read: {why}", self.program, arguments.join(" "));
             Failure::new(FailureClass::Unreadable, format!("{message}; is this version of it known to Probity?"))
         })?;
-        notes.extend(last_words(&output.stderr).map(|said| format!("{}: {said}", self.program)));
+        notes.extend(self.said(&output.stderr).map(|said| format!("{}: {said}", self.program)));
         Ok(Json { value, notes, version: output.version })
     }
 
@@ -213,7 +220,7 @@ impl Tool {
     ) -> Result<(), Failure> {
         let argv: Vec<&str> = std::iter::once(self.program.as_str()).chain(arguments.iter().copied()).collect();
         let env = self.secrets.env();
-        let redact: Vec<&str> = self.secrets.hidden.iter().map(String::as_str).collect();
+        let redact: Vec<&str> = self.secrets.hidden.iter().map(|secret| secret.as_str()).collect();
         let within = cx.remaining();
         let command = Command { env: &env, redact: &redact, within, version: self.version, ..Command::new(&argv) };
         let mut strange = 0_u64;
@@ -233,10 +240,15 @@ impl Tool {
         Ok(())
     }
 
+    /// Its last words, without secrets.
+    fn said(&self, stderr: &[u8]) -> Option<String> {
+        last_words(self.secrets.out_of(&String::from_utf8_lossy(stderr)).as_bytes())
+    }
+
     /// What went wrong, in the tool's words and ours.
     pub(crate) fn complaint(&self, arguments: &[&str], output: &Output) -> Failure {
         let stderr = String::from_utf8_lossy(&output.stderr);
-        let said = last_words(&output.stderr).unwrap_or_else(|| "it said nothing".to_owned());
+        let said = self.said(&output.stderr).unwrap_or_else(|| "it said nothing".to_owned());
         let ended = output.exit.map_or_else(|| "was killed".to_owned(), |code| format!("ended with {code}"));
         let (class, advice) = (self.hint)(&stderr).unwrap_or((FailureClass::Unreadable, "run it by hand to see more"));
         Failure::new(class, format!("{} {} {ended}: {said}; {advice}", self.program, arguments.join(" ")))
