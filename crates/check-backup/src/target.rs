@@ -530,7 +530,7 @@ mod tests {
     #[test]
     fn time_zones_are_checked() {
         let of = |zone: &str| {
-            let files = Files { timezone: Some(zone.to_owned()), ..Files::default() };
+            let files = Files { timezone: Some(zone.to_owned()), pattern: "/srv/*".to_owned(), ..Files::default() };
             BackupTarget { files: Some(files), ..BackupTarget::default() }.resolve("it")
         };
         assert!(of("Europe/Zurich").is_ok() && of("UTC").is_ok());
