@@ -11,6 +11,7 @@ pub mod format;
 mod measure;
 mod pattern;
 mod read;
+mod references;
 mod restore;
 mod source;
 pub mod target;

@@ -1,7 +1,5 @@
 //! What an inventory says of backups, and what a probe is given.
 
-mod references;
-
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -322,7 +320,7 @@ impl BackupTarget {
             }
             _ => return Err((String::new(), "a backup target is one repository; make the others targets too".into())),
         }
-        references::check(self)?;
+        crate::references::check(self)?;
         if let Some(zone) = self.files.as_ref().and_then(|files| files.timezone.as_deref()) {
             jiff::tz::TimeZone::get(zone).map_err(|_| {
                 let message = format!("'{zone}' is no time zone that is known here; write one such as Europe/Zurich");
