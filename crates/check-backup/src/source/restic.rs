@@ -45,6 +45,11 @@ fn hint(stderr: &str) -> Option<(FailureClass, &'static str)> {
     let said = |words: &[&str]| words.iter().any(|w| stderr.contains(w));
     if said(&["wrong password or no key found"]) {
         Some((FailureClass::Permission, "the password opens no key of this repository; is it the right one?"))
+    } else if said(&["connection refused", "no such host", "no route to host", "i/o timeout"]) {
+        Some((
+            FailureClass::Unreachable,
+            "the store does not answer; is its address right, and can it be reached from here?",
+        ))
     } else if said(&["unable to open config file", "repository does not exist", "Is there a repository"]) {
         Some((FailureClass::Missing, "there is no repository at that place; is the path right, and is it mounted?"))
     } else if said(&["repository is already locked", "unable to create lock"]) {

@@ -68,12 +68,13 @@ pub(crate) struct Event {
 impl Event {
     /// Reads one piece of evidence; `repository` names the one that this run saw.
     pub(super) fn of(deed: Deed, evidence: &Evidence, repository: &str, earlier: bool) -> Option<Self> {
-        let run = !evidence
-            .failure
-            .as_ref()
-            .is_some_and(|f| matches!(f.class, FailureClass::NotRun | FailureClass::NotAsked));
+        let class = evidence.failure.as_ref().map(|f| f.class);
         // An inventory that asks for no reading gets facts that say so.
         let asked = evidence.facts.as_ref().is_none_or(|facts| facts.get("budget") != Some(&Value::Null));
+        if !asked || class == Some(FailureClass::NotAsked) {
+            return None;
+        }
+        let done = class != Some(FailureClass::NotRun);
         let (state, words) = match (&evidence.facts, &evidence.failure) {
             (Some(facts), _) => {
                 let (state, words) = match deed {
@@ -90,7 +91,7 @@ impl Event {
             (None, Some(failure)) => (State::NotProven, failure.message.clone()),
             (None, None) => return None,
         };
-        Some(Self { at: evidence.collected.as_second(), deed, state, words, earlier, done: run && asked })
+        Some(Self { at: evidence.collected.as_second(), deed, state, words, earlier, done })
     }
 }
 
