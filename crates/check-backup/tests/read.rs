@@ -38,7 +38,7 @@ async fn look(declared: Value, prior: Vec<Evidence>) -> Evidence {
     let job = Job { probe, target, ask: Ask::default(), depth: Depth::Auto, prior };
     let (evidence, mut seen) = mpsc::channel(4);
     let (events, _listening) = mpsc::unbounded_channel();
-    collect(vec![job], Limits::default(), Stop::default(), evidence, events).await;
+    collect(vec![job], Limits { allow_commands: true, ..Limits::default() }, Stop::default(), evidence, events).await;
     seen.recv().await.unwrap().evidence
 }
 
