@@ -24,6 +24,8 @@ pub(crate) fn facts(kind: SourceKind, spec: &BackupSpec, repository: Repository)
     snapshots.sort_by_cached_key(|s| (point(s), s.name.clone()));
     let groups = groups(&snapshots);
     let wanted = wanted(&spec.expected);
+    // What these record is what the job was told to copy; it is true where the copy was listed.
+    let claims = matches!(kind, SourceKind::Restic | SourceKind::Borg);
     BackupFacts {
         source: kind,
         tool,
@@ -34,7 +36,7 @@ pub(crate) fn facts(kind: SourceKind, spec: &BackupSpec, repository: Repository)
         expected: spec.expected.clone(),
         encryption,
         locks,
-        required: wanted.iter().map(|w| required(w, &snapshots, &groups)).collect(),
+        required: wanted.iter().map(|w| required(w, &snapshots, &groups, claims)).collect(),
         recovery: wanted.iter().map(|w| recovery(w, &snapshots)).collect(),
         histories: groups.iter().map(|(name, of)| history(name, of, &asked)).collect(),
         sizes: groups.iter().map(|(name, of)| sizes(name, of)).collect(),
@@ -166,7 +168,12 @@ fn groups(snapshots: &[Snapshot]) -> BTreeMap<String, Vec<&Snapshot>> {
 const NOTHING_NAMED: &str =
     "the inventory names nothing that must be in it; add expect: { hosts: …, paths: … }, or databases";
 
-fn required(wanted: &Wanted, snapshots: &[Snapshot], groups: &BTreeMap<String, Vec<&Snapshot>>) -> Required {
+fn required(
+    wanted: &Wanted,
+    snapshots: &[Snapshot],
+    groups: &BTreeMap<String, Vec<&Snapshot>>,
+    claims: bool,
+) -> Required {
     let newest = snapshots.iter().rev().find(|s| wanted.is_in(s));
     let mut required = Required {
         name: wanted.name.clone(),
@@ -199,7 +206,8 @@ fn required(wanted: &Wanted, snapshots: &[Snapshot], groups: &BTreeMap<String, V
                 || snapshots.iter().rev().find(|s| s.host == found.host && s.databases.is_empty() && goes_on(s));
             let of_series = || groups.get(&series(found)).and_then(|g| g.last()).copied();
             let last = if wanted.path.is_some() && found.series.is_none() { of_job() } else { of_series() };
-            required.in_newest = last.filter(|last| !wanted.may_be_in(last)).map(|last| wanted.is_in(last));
+            let unseen = |last: &Snapshot| wanted.may_be_in(last) || claims && last.listed != Asked::All;
+            required.in_newest = last.filter(|last| !unseen(last)).map(|last| wanted.is_in(last));
         }
     }
     required

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use futures::StreamExt as _;
 use jiff::Timestamp;
+use model::Asked;
 use probe::Cx;
 
 use crate::facts::{Basis, Complete, Outcome, Snapshot};
@@ -61,7 +62,14 @@ pub(crate) async fn measure(spec: &BackupSpec, adapter: &dyn Adapter, repository
     let mut sizes: BTreeMap<String, (i64, i64, Vec<String>)> = BTreeMap::new();
     for (index, seen) in answers {
         let content = content(repository, index).map(str::to_owned);
-        let (Some(seen), Some(snapshot)) = (seen, repository.snapshots.get_mut(index)) else { continue };
+        let Some(snapshot) = repository.snapshots.get_mut(index) else { continue };
+        let Some(seen) = seen else {
+            // Nothing shows that what was to be copied is there; nor that it is not.
+            if adapter.paths_are_claims() {
+                snapshot.listed = Asked::Only(Vec::new());
+            }
+            continue;
+        };
         let empty = snapshot.paths.iter().zip(&seen.held).filter(|(_, held)| !**held).map(|(path, _)| path.clone());
         let known = (seen.files, seen.bytes, empty.collect::<Vec<String>>());
         sizes.extend(content.map(|content| (content, known)));

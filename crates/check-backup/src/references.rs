@@ -72,9 +72,9 @@ fn place(field: &str, location: &str) -> Result<(), (String, String)> {
     let Some((_, rest)) = location.split_once("://") else { return Ok(()) };
     let authority = rest.split('/').next().unwrap_or_default();
     let user = authority.rsplit_once('@').map(|(user, _)| user);
-    // Where a password holds a slash, what looks like a port is none.
-    let port = authority.rsplit_once(':').map(|(_, port)| port).filter(|_| user.is_none() && !authority.ends_with(']'));
-    let odd = port.is_some_and(|port| !port.bytes().all(|b| b.is_ascii_digit())) && rest.contains('@');
+    // Where a password holds a slash, what looks like host and port is its beginning. Stores of objects alone have `@` in
+    // their keys, and no passwords in their URLs.
+    let odd = user.is_none() && authority.contains(':') && rest.contains('@') && !location.starts_with("s3:");
     let query = rest.split_once('?').map(|(_, query)| query).unwrap_or_default();
     let keys = query.split(['&', ';']).filter_map(|pair| pair.split_once('=')).map(|(key, _)| key.to_lowercase());
     let secret_key = keys.into_iter().any(|key| SECRET_KEYS.iter().any(|secret| key.contains(secret)));
@@ -97,6 +97,7 @@ mod tests {
             "rest:http://usr:S3CRET@h:8000/x",
             "ssh://usr:S3CRET@h/./x",
             "rest:https://u:S3/CRET@h/x",
+            "rest:https://u:12/S3@h/x",
             "https://h/x?token=S3CRET",
             "https://h/x?a=b&X-Signature=S3CRET",
         ] {

@@ -56,12 +56,14 @@ pub struct BackupTarget {
 #[serde(deny_unknown_fields, default)]
 pub struct ReadAsked {
     /// The time in which all of it is to be read; `30d` by default.
+    #[serde(deserialize_with = "span_text")]
     pub within: Option<String>,
     /// Parts that it is read in, one at each run; 30 by default, more where one would be larger than `max_bytes`.
     pub parts: Option<u32>,
     /// Most bytes of one run; `5GiB` by default.
     pub max_bytes: Option<String>,
-    /// Longest time of one run; `30m` by default, and never longer than `--deadline`.
+    /// Longest time of one run, whatever `--deadline` says; `30m` by default.
+    #[serde(deserialize_with = "span_text")]
     pub max_time: Option<String>,
     /// The tool may lock the repository, and so write into it: Borg checks all chunks only then.
     pub lock: bool,
@@ -99,8 +101,10 @@ pub struct Drill {
     /// A file that the drill may write among the data, by name: the canary that the next copy must hold.
     pub canary: Option<String>,
     /// Longest time that a restore may take (`4h`).
+    #[serde(deserialize_with = "span_text")]
     pub rto: Option<String>,
     /// Greatest age of what it gives back (`26h`).
+    #[serde(deserialize_with = "span_text")]
     pub rpo: Option<String>,
     /// For databases: how the live one is reached, to count its rows. For PostgreSQL a connection string without a
     /// password, such as `host=/run/postgresql dbname=app`; for MariaDB the path of an option file.
@@ -273,14 +277,18 @@ pub struct Expect {
     /// Databases.
     pub databases: Vec<String>,
     /// Greatest age of the newest complete copy (`26h`).
+    #[serde(deserialize_with = "span_text")]
     pub max_age: Option<String>,
     /// How often a copy is made (`24h`).
+    #[serde(deserialize_with = "span_text")]
     pub every: Option<String>,
     /// Least number of copies of each thing.
     pub min_count: Option<u32>,
     /// Least time from the oldest to the newest (`30d`).
+    #[serde(deserialize_with = "span_text")]
     pub min_span: Option<String>,
     /// Greatest age of the oldest (`400d`).
+    #[serde(deserialize_with = "span_text")]
     pub keep_at_most: Option<String>,
     /// Least number of files.
     pub min_files: Option<u64>,
@@ -321,6 +329,11 @@ impl BackupTarget {
             _ => return Err((String::new(), "a backup target is one repository; make the others targets too".into())),
         }
         crate::references::check(self)?;
+        self.paths()?;
+        if self.drill.as_ref().is_some_and(|drill| drill.samples == Some(0)) {
+            let why = "a drill that compares nothing shows nothing; leave it out for 20, or write 1 or more";
+            return Err(("drill.samples".into(), why.into()));
+        }
         if let Some(zone) = self.files.as_ref().and_then(|files| files.timezone.as_deref()) {
             jiff::tz::TimeZone::get(zone).map_err(|_| {
                 let message = format!("'{zone}' is no time zone that is known here; write one such as Europe/Zurich");
@@ -359,14 +372,8 @@ impl BackupTarget {
             rpo: span_of("rpo", drill.and_then(|d| d.rpo.as_ref()))?,
             canary: drill.is_some_and(|d| d.canary.is_some() || d.canary_query.is_some()),
         };
-        if let Some(live) = drill.and_then(|d| d.live.as_deref()) {
-            let wrong = |why: &str| Err(("drill.live".to_owned(), why.to_owned()));
-            if live.contains("://") {
-                return wrong("write it as pairs: host=/run/postgresql dbname=app");
-            }
-            if live.contains("password=") {
-                return wrong("a password is seen among the words of a command; name a file by passfile=PATH");
-            }
+        if drill.and_then(|d| d.live.as_deref()).is_some_and(|live| live.contains("://")) {
+            return Err(("drill.live".into(), "write it as pairs: host=/run/postgresql dbname=app".into()));
         }
         let set = self.set.clone().unwrap_or_else(|| name.to_owned());
         let read = self.read.as_ref().map(ReadAsked::resolve).transpose()?;
@@ -415,6 +422,27 @@ impl BackupTarget {
         self
     }
 
+    /// Refuses paths and patterns that would be taken for something else than what is meant.
+    fn paths(&self) -> Result<(), (String, String)> {
+        let files = self.files.as_ref();
+        let patterns = files.map(|f| ("files.pattern".to_owned(), Some(&f.pattern))).into_iter();
+        let patterns = patterns.chain(files.map(|f| ("files.wal".to_owned(), f.wal.as_ref())));
+        let logs = self.logs.iter().enumerate().map(|(at, log)| (format!("logs.{at}"), Some(log)));
+        for (field, pattern) in patterns.chain(logs) {
+            pattern.map_or(Ok(()), |text| pattern_is_plain(text)).map_err(|why| (field, why))?;
+        }
+        let config = self.pgbackrest.as_ref().and_then(|p| p.config.as_ref());
+        let drill = self.drill.as_ref();
+        for (field, path) in [
+            ("pgbackrest.config", config),
+            ("drill.canary", drill.and_then(|d| d.canary.as_ref())),
+            ("drill.live", drill.and_then(|d| d.live.as_ref())),
+        ] {
+            path.map_or(Ok(()), |text| not_home(text)).map_err(|why| (field.to_owned(), why))?;
+        }
+        Ok(())
+    }
+
     fn id(&self) -> Option<&str> {
         let restic = self.restic.as_ref().and_then(|s| s.id.as_deref());
         let borg = || self.borg.as_ref().and_then(|s| s.id.as_deref());
@@ -439,6 +467,22 @@ impl BackupTarget {
     }
 }
 
+/// Refuses `~`, which a shell alone follows.
+fn not_home(path: &str) -> Result<(), String> {
+    if path.starts_with('~') { Err("'~' is not followed; write the whole path".to_owned()) } else { Ok(()) }
+}
+
+/// Refuses a pattern that would match nothing, for what it uses is not known here.
+fn pattern_is_plain(pattern: &str) -> Result<(), String> {
+    not_home(pattern)?;
+    let (folder, name) = pattern.rsplit_once('/').unwrap_or(("", pattern));
+    if folder.contains(['*', '?', '[']) || name.contains(['?', '[']) {
+        let allowed = "'*' alone stands for anything, and only in the last part, as in /srv/dumps/app-*.dump";
+        return Err(format!("'{pattern}' is no pattern here: {allowed}; make other folders targets of their own"));
+    }
+    Ok(())
+}
+
 /// A path without the slashes at its end.
 fn plain_path(path: &str) -> String {
     let cut = path.trim_end_matches('/');
@@ -456,6 +500,23 @@ pub(crate) fn secret_in(location: &str) -> Option<&str> {
 /// An URL without its password.
 pub(crate) fn without_secret(location: &str) -> String {
     secret_in(location).map_or_else(|| location.to_owned(), |s| location.replacen(&format!(":{s}@"), ":[redacted]@", 1))
+}
+
+/// The text of a span; a number alone is refused in words that name what is missing.
+fn span_text<'de, D: serde::Deserializer<'de>>(from: D) -> Result<Option<String>, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Given {
+        Text(Option<String>),
+        Number(u64),
+        Other(serde::de::IgnoredAny),
+    }
+    let wrong = |why: String| Err(serde::de::Error::custom(why));
+    match Given::deserialize(from)? {
+        Given::Text(text) => Ok(text),
+        Given::Number(n) => wrong(format!("{n} has no unit; write {n}h for hours (or s, m, d, w)")),
+        Given::Other(_) => wrong("this is no span; write a whole number and s, m, h, d or w, such as 26h".to_owned()),
+    }
 }
 
 /// A span such as `90s`, `15m`, `26h`, `30d` or `8w`, in seconds.
@@ -533,6 +594,65 @@ mod tests {
         };
         assert!(of("Europe/Zurich").is_ok() && of("UTC").is_ok());
         assert_eq!(of("Europe/Nowhere").map_err(|(field, _)| field), Err("files.timezone".to_owned()));
+    }
+
+    #[allow(clippy::unwrap_used, reason = "a test may panic")]
+    fn refused(target: serde_json::Value) -> Option<(String, String)> {
+        serde_json::from_value::<BackupTarget>(target).unwrap().resolve("it").err()
+    }
+
+    #[test]
+    fn what_would_be_taken_for_something_else_is_refused_at_its_place() {
+        use serde_json::json;
+        let pattern = |pattern: &str| json!({ "files": { "pattern": pattern } });
+        let drill = |drill| json!({ "files": { "pattern": "/srv/*" }, "drill": drill });
+        for (target, field, said) in [
+            (pattern("/srv/*/a.dump"), "files.pattern", "'*' alone"),
+            (pattern("/srv/a?.dump"), "files.pattern", "'*' alone"),
+            (pattern("/srv/[ab].dump"), "files.pattern", "'*' alone"),
+            (pattern("~/a"), "files.pattern", "whole path"),
+            (json!({ "files": { "pattern": "/srv/*", "wal": "/srv/*/wal" } }), "files.wal", "'*' alone"),
+            (json!({ "files": { "pattern": "/srv/*" }, "logs": ["/a", "~/b"] }), "logs.1", "whole path"),
+            (json!({ "pgbackrest": { "stanza": "--x" } }), "pgbackrest.stanza", "stanza"),
+            (json!({ "pgbackrest": { "stanza": "x", "config": "~/c" } }), "pgbackrest.config", "whole path"),
+            (json!({ "restic": { "repository": "", "password": "env:P" } }), "restic.repository", "empty"),
+            (json!({ "restic": { "repository": "/r", "password": "hunter2" } }), "restic.password", "file:PATH"),
+            (
+                json!({ "restic": { "repository": "/r", "password": "env:P", "environment": { "X": "hunter2" } } }),
+                "restic.environment.X",
+                "file:PATH",
+            ),
+            (json!({ "borg": { "repository": "/r", "passphrase": "hunter2" } }), "borg.passphrase", "file:PATH"),
+            (json!({ "borg": { "repository": "ssh://u:hunter2@h/r" } }), "borg.repository", "URL"),
+            (
+                json!({ "s3": { "endpoint": "https://h", "bucket": "b", "access_key": "env:A", "secret_key": "hunter2" } }),
+                "s3.secret_key",
+                "file:PATH",
+            ),
+            (drill(json!({ "samples": 0 })), "drill.samples", "nothing"),
+            (drill(json!({ "live": "host=/run password = 'hunter2'" })), "drill.live", "passfile"),
+            (drill(json!({ "live": "host=/run password\t=hunter2" })), "drill.live", "passfile"),
+            (drill(json!({ "live": "postgresql://u:hunter2@h/x" })), "drill.live", "pairs"),
+            (drill(json!({ "live": "~/.my.cnf" })), "drill.live", "whole path"),
+        ] {
+            let told = refused(target.clone()).unwrap_or_default();
+            assert!(told.0 == field && told.1.contains(said) && !told.1.contains("hunter2"), "{target}: {told:?}");
+        }
+        for fine in [
+            json!({ "files": { "pattern": "/srv/a-*.dump", "wal": "/srv/wal/*" }, "logs": ["/var/log/job-*.log"] }),
+            drill(json!({ "samples": 1, "live": "host = /run dbname='app' passfile=/etc/pgpass" })),
+        ] {
+            assert_eq!(refused(fine.clone()), None, "{fine}");
+        }
+    }
+
+    #[test]
+    fn spans_without_a_unit_are_told_what_to_write() {
+        let of = |text: &str| serde_json::from_str::<Expect>(text).map(|e| e.max_age).map_err(|e| e.to_string());
+        assert_eq!(of(r#"{"max_age":"26h"}"#), Ok(Some("26h".into())));
+        assert_eq!((of("{}"), of(r#"{"max_age":null}"#)), (Ok(None), Ok(None)));
+        assert!(of(r#"{"max_age":26}"#).is_err_and(|why| why.contains("write 26h")));
+        assert!(of(r#"{"max_age":[1]}"#).is_err_and(|why| why.contains("26h")));
     }
 
     #[test]

@@ -75,6 +75,15 @@ fn each_path_of_each_host_is_looked_for() {
 }
 
 #[test]
+fn what_the_job_was_told_to_copy_is_not_proven_to_be_there_where_the_copy_was_not_listed() {
+    let mut copy = snapshot("a", "2026-11-24T00:00:00Z", &["/srv"]);
+    let of = |copy: &Snapshot| derived(vec![copy.clone()], expect(&[], &["/srv"])).required.remove(0).in_newest;
+    assert_eq!(of(&copy), Some(true));
+    copy.listed = Asked::Only(vec![]);
+    assert_eq!(of(&copy), None);
+}
+
+#[test]
 fn nothing_named_is_nothing_proven() {
     let found = derived(vec![snapshot("a", "2026-11-24T00:00:00Z", &["/srv"])], Expect::default());
     assert_eq!(found.required[0].outcome, Outcome::NotProven);

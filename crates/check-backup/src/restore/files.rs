@@ -130,13 +130,13 @@ async fn sample(spec: &BackupSpec, snapshot: &Snapshot, begun: Timestamp, count:
 
 /// Whether it is the repository that the inventory pins: a drill on another one shows nothing of this.
 pub(super) fn pinned(spec: &BackupSpec, repository: &Repository) -> Result<(), Failure> {
-    match (&spec.expected.id, &repository.identity.value) {
-        (Some(wanted), Some(found)) if wanted != found => {
-            let message = format!("{} is {found}, and the inventory pins {wanted}; nothing was restored", spec.set);
-            Err(Failure::new(FailureClass::Unreadable, message))
-        }
-        _ => Ok(()),
-    }
+    let Some(wanted) = spec.expected.id.as_ref().filter(|id| repository.identity.value.as_ref() != Some(id)) else {
+        return Ok(());
+    };
+    let found = repository.identity.value.as_deref().unwrap_or("not known");
+    let message =
+        format!("{}: its identity is {found}, and the inventory pins {wanted}; nothing was restored", spec.set);
+    Err(Failure::new(FailureClass::Unreadable, message))
 }
 
 /// Of the things that must be in a copy those that a copy holds.

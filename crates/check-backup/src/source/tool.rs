@@ -74,8 +74,10 @@ impl Secrets {
 impl Secrets {
     /// A text without any of the secrets: what a tool says goes into messages and notes.
     fn out_of(&self, text: &str) -> String {
-        let hidden = self.hidden.iter().filter(|secret| !secret.is_empty());
-        hidden.fold(text.to_owned(), |text, secret| text.replace(secret.as_str(), "[redacted]"))
+        // The longest first: a secret that holds another one is taken out as a whole.
+        let mut hidden: Vec<&zeroize::Zeroizing<String>> = self.hidden.iter().filter(|s| !s.is_empty()).collect();
+        hidden.sort_by_key(|secret| std::cmp::Reverse(secret.len()));
+        hidden.into_iter().fold(text.to_owned(), |text, secret| text.replace(secret.as_str(), "[redacted]"))
     }
 
     fn env(&self) -> Vec<(&str, &str)> {
@@ -201,6 +203,8 @@ impl Tool {
             return Err(self.complaint(arguments, &output));
         }
         let (value, mut notes) = parse::<T>(&output.stdout).map_err(|why| {
+            // Why an answer is not understood repeats some of it.
+            let why = self.secrets.out_of(&why);
             let message = format!("{}: its answer to '{}' can't be read: {why}", self.program, arguments.join(" "));
             Failure::new(FailureClass::Unreadable, format!("{message}; is this version of it known to Probity?"))
         })?;
@@ -279,7 +283,20 @@ fn last_words(bytes: &[u8]) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use super::parse;
+    use super::{Secrets, Tool, parse};
+
+    #[test]
+    fn words_of_tools_hold_no_secrets() {
+        let hidden = ["S3CR", "S3CRET-long", "", "p@ss"].map(|secret| secret.to_owned().into());
+        let secrets = Secrets { hidden: hidden.into(), ..Secrets::default() };
+        let tool = Tool { program: "tool".into(), version: &[], secrets, hint: |_| None };
+        let stderr = b"S3CR\nFatal: https://u:p@ss@h with S3CRET-long, S3CR\n\n".to_vec();
+        let said = tool.said(&stderr).unwrap_or_default();
+        assert_eq!(said, "Fatal: https://u:[redacted]@h with [redacted], [redacted]");
+        // A secret that the cut would leave a part of is gone before it.
+        let long = format!("{}S3CRET-long", "x".repeat(super::MOST_SAID - 4));
+        assert!(!tool.said(long.as_bytes()).unwrap_or_default().contains("S3"));
+    }
 
     #[test]
     fn warnings_among_json() {
