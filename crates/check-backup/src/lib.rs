@@ -13,6 +13,7 @@ mod pattern;
 mod read;
 mod references;
 mod restore;
+mod scalar;
 mod source;
 pub mod target;
 

@@ -8,7 +8,7 @@ use model::{Failure, FailureClass};
 use probe::{Command, Cx, Output};
 use serde::de::DeserializeOwned;
 
-use crate::target::secret_in;
+use crate::scalar::secret_in;
 
 /// Characters of a tool's own words in a message, at most.
 const MOST_SAID: usize = 300;
