@@ -93,7 +93,8 @@ pub fn write_key(dir: &Path, name: &str, algorithm: Algorithm) -> Result<PathBuf
     let pem = key.to_pem().map_err(|e| Error::Key { path: name.into(), why: e.to_string() })?;
     fs::DirBuilder::new()
         .recursive(true)
-        .mode(0o700)
+        // Others may pass, not look: the key is its owner's alone, and drills find their scratch folder below.
+        .mode(0o711)
         .create(dir)
         .map_err(|e| Error::Key { path: dir.display().to_string(), why: format!("can't make the folder: {e}") })?;
     let path = dir.join(format!("{name}.pem"));

@@ -296,7 +296,7 @@ impl Reader {
                 Evidence::FORMAT
             )));
         }
-        if evidence.canonical().ok().as_deref() != Some(&*bytes) {
+        if !evidence.is_canonical(&bytes) {
             return Err(Error::Pack(format!("{path}: not in its canonical form")));
         }
         if evidence.facts.is_some() == evidence.failure.is_some() {

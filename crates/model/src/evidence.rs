@@ -167,6 +167,20 @@ impl Evidence {
     /// # Errors
     /// As there.
     pub fn canonical(&self) -> Result<Vec<u8>, serde_json::Error> {
+        let mut bytes = Vec::new();
+        self.write_canonical(&mut bytes)?;
+        bytes.push(b'\n');
+        Ok(bytes)
+    }
+
+    /// Whether these bytes are [`Evidence::canonical`], found out without a second copy of them.
+    #[must_use]
+    pub fn is_canonical(&self, bytes: &[u8]) -> bool {
+        let mut rest = Rest(bytes);
+        self.write_canonical(&mut rest).is_ok() && rest.0 == b"\n"
+    }
+
+    fn write_canonical(&self, to: impl std::io::Write) -> Result<(), serde_json::Error> {
         /// The fields in the order of their names.
         #[derive(Serialize)]
         struct InOrder<'a> {
@@ -184,7 +198,7 @@ impl Evidence {
             target: serde_json::Value,
         }
         let Self { format, target, kind, level, asked, collected, facts, failure, provenance, exchanges, notes } = self;
-        let mut bytes = serde_json::to_vec(&InOrder {
+        let in_order = InOrder {
             asked,
             collected,
             exchanges: serde_json::to_value(exchanges)?,
@@ -196,15 +210,28 @@ impl Evidence {
             notes,
             provenance: serde_json::to_value(provenance)?,
             target: serde_json::to_value(target)?,
-        })?;
-        bytes.push(b'\n');
-        Ok(bytes)
+        };
+        serde_json::to_writer(to, &in_order)
+    }
+}
+
+/// What is still to be written of the bytes that are expected; anything else is an error.
+struct Rest<'a>(&'a [u8]);
+
+impl std::io::Write for Rest<'_> {
+    fn write(&mut self, piece: &[u8]) -> std::io::Result<usize> {
+        self.0 = self.0.strip_prefix(piece).ok_or(std::io::ErrorKind::InvalidData)?;
+        Ok(piece.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
     }
 }
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used, reason = "a test may panic")]
+    #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test may panic")]
     use super::*;
 
     #[test]
@@ -215,7 +242,12 @@ mod tests {
             "provenance":{"started":"2026-11-24T00:00:00Z","millis":1,"sources":[],"connections":0,"bytes_sent":0,
             "bytes_received":0,"commands":[],"files":[],"attested_by_host_only":true},"exchanges":null,"notes":{"b":"1"}}"#;
         let mut evidence: Evidence = serde_json::from_str(text).unwrap();
-        assert_eq!(evidence.canonical().unwrap(), crate::canonical_json(&evidence).unwrap());
+        let bytes = crate::canonical_json(&evidence).unwrap();
+        assert_eq!(evidence.canonical().unwrap(), bytes);
+        assert!(evidence.is_canonical(&bytes));
+        assert!(
+            !evidence.is_canonical(&bytes[..bytes.len() - 1]) && !evidence.is_canonical(&[&bytes[..], b"\n"].concat())
+        );
         evidence.notes.clear();
         evidence.facts = None;
         evidence.failure = Some(Failure::new(FailureClass::Missing, "it"));

@@ -337,7 +337,7 @@ enum Asked<'f> {
 fn asked<'f>(list: &Found<'f>) -> Asked<'f> {
     let asked = list.holder.get("asked");
     // An object tells for each list of the holder by itself.
-    let asked = if let Some(Fact::Map(by_list)) = asked { by_list.entries().get(list.name) } else { asked };
+    let asked = if let Some(Fact::Map(by_list)) = asked { by_list.field(list.name) } else { asked };
     match asked {
         None => Asked::Nothing,
         Some(asked) if asked.as_text() == Some("all") => Asked::All,

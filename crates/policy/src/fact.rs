@@ -1,7 +1,7 @@
 //! Facts as CEL values: built once per evidence, lent to every expression without a copy.
 
 use std::cell::Cell;
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use cel::ExecutionError;
@@ -26,9 +26,10 @@ pub(crate) enum Fact {
 #[derive(Clone, Debug)]
 pub(crate) struct List(Arc<[Fact]>);
 
-/// An object.
+/// An object: its fields sorted by key. Objects of one piece of evidence share their keys, for a list of snapshots holds
+/// the same two dozen ten thousand times.
 #[derive(Clone, Debug)]
-pub(crate) struct Map(Arc<BTreeMap<String, Fact>>);
+pub(crate) struct Map(Arc<[(Arc<str>, Fact)]>);
 
 static NULL: CelNull = CelNull;
 
@@ -76,7 +77,7 @@ impl Fact {
 
     /// An object.
     pub(crate) fn object(entries: impl IntoIterator<Item = (String, Self)>) -> Self {
-        Self::Map(Map(Arc::new(entries.into_iter().collect())))
+        Self::Map(Map::of(entries.into_iter().map(|(key, value)| (key.into(), value)).collect()))
     }
 
     /// A list.
@@ -87,7 +88,7 @@ impl Fact {
     /// The field of an object; `None` for a missing key and for anything that is no object.
     pub(crate) fn get(&self, key: &str) -> Option<&Self> {
         match self {
-            Self::Map(map) => map.0.get(key),
+            Self::Map(map) => map.field(key),
             _ => None,
         }
     }
@@ -116,18 +117,39 @@ impl Fact {
 
 impl From<Json> for Fact {
     fn from(json: Json) -> Self {
+        Keys::default().fact(json)
+    }
+}
+
+/// Keys of objects, each kept once.
+#[derive(Default)]
+struct Keys(BTreeSet<Arc<str>>);
+
+impl Keys {
+    fn fact(&mut self, json: Json) -> Fact {
         match json {
-            Json::Null => Self::Null,
-            Json::Bool(b) => Self::Bool(b.into()),
+            Json::Null => Fact::Null,
+            Json::Bool(b) => Fact::Bool(b.into()),
             Json::Number(n) => match n.as_i64() {
-                Some(i) => Self::Int(i.into()),
+                Some(i) => Fact::Int(i.into()),
                 // Larger than 63 bits or with a fraction: facts hold neither, but packs come from outside.
-                None => Self::Float(n.as_f64().unwrap_or(f64::NAN).into()),
+                None => Fact::Float(n.as_f64().unwrap_or(f64::NAN).into()),
             },
-            Json::String(s) => Self::Text(s.into()),
-            Json::Array(items) => Self::list(items.into_iter().map(Self::from)),
-            Json::Object(entries) => Self::object(entries.into_iter().map(|(k, v)| (k, Self::from(v)))),
+            Json::String(s) => Fact::Text(s.into()),
+            Json::Array(items) => Fact::list(items.into_iter().map(|item| self.fact(item))),
+            Json::Object(entries) => {
+                Fact::Map(Map::of(entries.into_iter().map(|(key, value)| (self.key(key), self.fact(value))).collect()))
+            }
         }
+    }
+
+    fn key(&mut self, key: String) -> Arc<str> {
+        if let Some(known) = self.0.get(key.as_str()) {
+            return Arc::clone(known);
+        }
+        let key: Arc<str> = key.into();
+        self.0.insert(Arc::clone(&key));
+        key
     }
 }
 
@@ -274,13 +296,25 @@ impl Val for Map {
 }
 
 impl Map {
-    pub(crate) fn entries(&self) -> &BTreeMap<String, Fact> {
-        &self.0
+    fn of(mut fields: Vec<(Arc<str>, Fact)>) -> Self {
+        fields.sort_by(|a, b| a.0.cmp(&b.0));
+        Self(fields.into())
+    }
+
+    /// The value of a field.
+    pub(crate) fn field(&self, key: &str) -> Option<&Fact> {
+        let at = self.0.binary_search_by(|(known, _)| (**known).cmp(key)).ok()?;
+        self.0.get(at).map(|(_, value)| value)
+    }
+
+    /// The names of the fields, sorted.
+    pub(crate) fn keys(&self) -> impl Iterator<Item = &str> {
+        self.0.iter().map(|(key, _)| &**key)
     }
 
     fn find(&self, key: &dyn Val) -> Result<Option<&Fact>, ExecutionError> {
         let overload = || ExecutionError::no_such_overload("_._", vec!["map".into(), key.get_type().name().into()]);
-        Ok(self.0.get(key.downcast_ref::<CelString<'_>>().ok_or_else(overload)?.inner()))
+        Ok(self.field(key.downcast_ref::<CelString<'_>>().ok_or_else(overload)?.inner()))
     }
 }
 

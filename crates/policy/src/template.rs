@@ -123,11 +123,11 @@ impl Object for List {
 
 impl Object for Map {
     fn get_value(self: &Arc<Self>, key: &Value) -> Option<Value> {
-        self.entries().get(key.as_str()?).map(value)
+        self.field(key.as_str()?).map(value)
     }
 
     fn enumerate(self: &Arc<Self>) -> Enumerator {
-        Enumerator::Values(self.entries().keys().map(|key| Value::from(key.as_str())).collect())
+        Enumerator::Values(self.keys().map(Value::from).collect())
     }
 }
 

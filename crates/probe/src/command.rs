@@ -162,37 +162,22 @@ impl Cx {
         let mut note = Note::new(Arc::clone(&self.recorder), command.argv, path, secrets);
         note.record.program = program::digest(path).await;
         let within = command.within.min(self.remaining());
-        if !command.version.is_empty() {
-            let version = match self.recorder.version(path) {
-                Some(known) => known,
-                None => {
-                    let argv: Vec<&str> = command.argv.iter().take(1).chain(command.version).copied().collect();
-                    let asked =
-                        Command { most: 4096, within: within.min(Duration::from_secs(5)), ..Command::new(&argv) };
-                    let version = asked.run_for_secret().await.ok().and_then(first_line);
-                    let version = version.map(|line| note.secrets.out_of(&line));
-                    self.recorder.keep_version(path, version.clone());
-                    version
-                }
-            };
-            note.record.version = version;
-        }
+        let version = self.version(command, path, within, note.secrets.clone());
         let Command { env, cwd, stdin, .. } = *command;
         let launch = Launch { path, arguments, env, cwd, stdin, mark: self.mark() };
         let Note { stdout, stderr, .. } = &mut note;
-        let exit = launch
-            .run(
-                within,
-                &mut |piece| {
-                    stdout.update(piece);
-                    out(piece)
-                },
-                &mut |piece| {
-                    stderr.update(piece);
-                    err(piece)
-                },
-            )
-            .await;
+        let (mut out, mut err) = (
+            |piece: &[u8]| {
+                stdout.update(piece);
+                out(piece)
+            },
+            |piece: &[u8]| {
+                stderr.update(piece);
+                err(piece)
+            },
+        );
+        let (exit, version) = futures::join!(launch.run(within, &mut out, &mut err), version);
+        note.record.version = version;
         note.record.exit = exit.as_ref().ok().copied().flatten();
         let version = note.record.version.clone();
         exit.map(|exit| (exit, version)).map_err(|failure| {
@@ -200,6 +185,20 @@ impl Cx {
             // The path of a tool, and what a sink says, may hold a secret.
             Failure::new(class, note.secrets.out_of(&failure.message))
         })
+    }
+
+    /// What the program says of itself, asked once by a run, beside the first command.
+    async fn version(&self, command: &Command<'_>, path: &Path, within: Duration, secrets: Secrets) -> Option<String> {
+        if command.version.is_empty() {
+            return None;
+        }
+        let ask = async || {
+            let argv: Vec<&str> = command.argv.iter().take(1).chain(command.version).copied().collect();
+            let asked = Command { most: 4096, within: within.min(Duration::from_secs(5)), ..Command::new(&argv) };
+            let version = asked.run_for_secret().await.ok().and_then(first_line);
+            version.map(|line| secrets.out_of(&line))
+        };
+        self.recorder.version(path).get_or_init(ask).await.clone()
     }
 }
 

@@ -11,6 +11,9 @@ use tokio::io::AsyncReadExt as _;
 
 use crate::cx::Cx;
 
+/// Bytes that are compared at once.
+const PIECE: usize = 256 << 10;
+
 /// Why a file could not be looked at.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[error("{path}: {message}")]
@@ -117,27 +120,27 @@ impl Cx {
         Ok(listing)
     }
 
-    /// SHA-256 of a file of any length, read in pieces; recorded.
+    /// Whether two files of any length hold the same bytes; both are recorded, with their digest where they do.
     ///
     /// # Errors
-    /// Where it is missing, forbidden, or no regular file.
-    pub async fn digest_file(&self, path: impl AsRef<Path>) -> Result<Digest, FileError> {
-        let path = path.as_ref();
-        let fail = |e: &std::io::Error| of_error(path, e);
-        let metadata = tokio::fs::metadata(path).await.map_err(|e| fail(&e))?;
-        if !metadata.is_file() {
-            return Err(error(path, FailureClass::Unreadable, "not a regular file"));
+    /// Where one is missing, forbidden, or no regular file.
+    pub async fn same_content(&self, one: impl AsRef<Path>, other: impl AsRef<Path>) -> Result<bool, FileError> {
+        let paths = [one.as_ref().to_owned(), other.as_ref().to_owned()];
+        for path in &paths {
+            let metadata = tokio::fs::metadata(path).await.map_err(|e| of_error(path, &e))?;
+            if !metadata.is_file() {
+                return Err(error(path, FailureClass::Unreadable, "not a regular file"));
+            }
         }
-        let owned = path.to_owned();
-        let read = tokio::task::spawn_blocking(move || {
-            let mut file = std::fs::File::open(owned)?;
-            let mut hasher = Sha256::new();
-            let bytes = std::io::copy(&mut file, &mut hasher)?;
-            Ok((bytes, Digest::from_bytes(hasher.finalize().into())))
-        });
-        let (bytes, digest) = read.await.unwrap_or_else(|e| Err(std::io::Error::other(e))).map_err(|e| fail(&e))?;
-        self.recorder.file(FileRecord { path: path.display().to_string(), bytes, digest: Some(digest) });
-        Ok(digest)
+        let [first, _] = &paths;
+        let [one, other] = paths.clone();
+        let compared = tokio::task::spawn_blocking(move || compare(&one, &other)).await;
+        let Compared { digest, bytes } =
+            compared.unwrap_or_else(|e| Err(of_error(first, &std::io::Error::other(e))))?;
+        for (path, bytes) in paths.iter().zip(bytes) {
+            self.recorder.file(FileRecord { path: path.display().to_string(), bytes, digest });
+        }
+        Ok(digest.is_some())
     }
 
     /// Writes a small file that a drill leaves among the data it is named for: beside it first, then in its place at once.
@@ -201,6 +204,50 @@ impl Cx {
         let to = tokio::fs::read_link(path).await.map_err(|e| of_error(path, &e))?;
         Ok(to.display().to_string())
     }
+}
+
+/// What comparing two files showed.
+struct Compared {
+    /// Of both, where they are the same.
+    digest: Option<Digest>,
+    /// Bytes read of each.
+    bytes: [u64; 2],
+}
+
+fn compare(one: &Path, other: &Path) -> Result<Compared, FileError> {
+    let open = |path: &Path| std::fs::File::open(path).map_err(|e| of_error(path, &e));
+    let (mut files, mut hash) = ((open(one)?, open(other)?), Sha256::new());
+    let (mut here, mut there) = (vec![0; PIECE], vec![0; PIECE]);
+    let mut bytes = [0_u64; 2];
+    loop {
+        let mine = fill(&mut files.0, &mut here).map_err(|e| of_error(one, &e))?;
+        let theirs = fill(&mut files.1, &mut there).map_err(|e| of_error(other, &e))?;
+        for (sum, piece) in bytes.iter_mut().zip([mine, theirs]) {
+            *sum += u64::try_from(piece.len()).unwrap_or(0);
+        }
+        if mine != theirs {
+            return Ok(Compared { digest: None, bytes });
+        }
+        if mine.is_empty() {
+            return Ok(Compared { digest: Some(Digest::from_bytes(hash.finalize().into())), bytes });
+        }
+        hash.update(mine);
+    }
+}
+
+/// Reads until the buffer is full or the file ends.
+fn fill<'b>(file: &mut std::fs::File, buffer: &'b mut [u8]) -> std::io::Result<&'b [u8]> {
+    use std::io::Read as _;
+    let mut filled = 0;
+    while let Some(free) = buffer.get_mut(filled..).filter(|free| !free.is_empty()) {
+        match file.read(free) {
+            Ok(0) => break,
+            Ok(read) => filled += read,
+            Err(e) if e.kind() == ErrorKind::Interrupted => {}
+            Err(e) => return Err(e),
+        }
+    }
+    Ok(buffer.get(..filled).unwrap_or_default())
 }
 
 pub(crate) fn of_error(path: &Path, e: &std::io::Error) -> FileError {

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use model::{CommandRecord, Direction, Ended, Exchange, FileRecord, Frame};
 use tokio::time::Instant;
@@ -14,6 +14,9 @@ pub(crate) struct Recorder {
     began: Instant,
     inner: Mutex<Record>,
 }
+
+/// What a program says of itself, asked once.
+pub(crate) type Version = Arc<tokio::sync::OnceCell<Option<String>>>;
 
 #[derive(Default)]
 pub(crate) struct Record {
@@ -27,7 +30,7 @@ pub(crate) struct Record {
     pub(crate) files: Vec<FileRecord>,
     pub(crate) secrets: Secrets,
     /// What programs say of themselves, by path: asked once.
-    pub(crate) versions: BTreeMap<PathBuf, Option<String>>,
+    pub(crate) versions: BTreeMap<PathBuf, Version>,
 }
 
 impl Recorder {
@@ -49,13 +52,9 @@ impl Recorder {
         self.lock().connections
     }
 
-    /// What a program says of itself; the outer `None` where it was not asked yet.
-    pub(crate) fn version(&self, program: &Path) -> Option<Option<String>> {
-        self.lock().versions.get(program).cloned()
-    }
-
-    pub(crate) fn keep_version(&self, program: &Path, version: Option<String>) {
-        self.lock().versions.insert(program.to_owned(), version);
+    /// Where what a program says of itself is kept, and waited for.
+    pub(crate) fn version(&self, program: &Path) -> Version {
+        Arc::clone(self.lock().versions.entry(program.to_owned()).or_default())
     }
 
     pub(crate) fn source(&self, address: String) {

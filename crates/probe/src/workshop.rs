@@ -157,8 +157,9 @@ impl Workshop {
     /// Makes the folders.
     fn make(&self) -> io::Result<()> {
         let folder = |mode: u32, path: &Path| DirBuilder::new().recursive(true).mode(mode).create(path);
-        folder(0o700, &self.drills)?;
         // Others may pass, not look: a database server that runs as another user finds the folder that it is given.
+        folder(0o711, self.drills.parent().unwrap_or(&self.drills))?;
+        folder(0o700, &self.drills)?;
         folder(0o711, &self.scratch)
     }
 

@@ -118,7 +118,7 @@ pub struct Sample {
     pub outcome: Outcome,
     /// What differs, or stood in the way.
     pub why: Option<String>,
-    /// What was compared: `sha256`, `rows`; `rows read`, `keys read` and `name` where there was nothing to compare with.
+    /// What was compared: `bytes`, `rows`; `rows read`, `keys read` and `name` where there was nothing to compare with.
     pub by: String,
 }
 

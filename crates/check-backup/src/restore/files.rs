@@ -3,8 +3,9 @@
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
+use futures::StreamExt as _;
 use jiff::Timestamp;
-use model::{Asked, Digest, Failure, FailureClass};
+use model::{Asked, Failure, FailureClass};
 use probe::{Cx, FileError, Metadata};
 
 use super::report::millis;
@@ -16,6 +17,8 @@ use crate::target::{BackupSpec, Drill};
 
 /// Files compared where the inventory names no number.
 const SAMPLES: u32 = 20;
+/// Files that are compared at once.
+const AT_ONCE: usize = 2;
 /// Files of a copy that are counted in the scratch folder.
 const MOST_FILES: u64 = 10_000_000;
 
@@ -53,22 +56,23 @@ pub(super) async fn drill(
         return Err(Failure::new(FailureClass::Missing, message));
     }
     let paths = (!drill.whole).then_some(named.as_slice());
+    let mut live = Vec::new();
+    for path in &chosen.paths {
+        live.push(Live { path: path.clone(), before: cx.metadata(path).await });
+    }
     let began = Instant::now();
-    let restore = async {
-        let outcome = adapter.restore(spec, &snapshot, paths, &scratch, cx).await;
-        // Files can be used as soon as the tool is done with them.
-        (outcome, millis(began))
-    };
-    let ((outcome, millis), live) = futures::join!(restore, live(cx, &chosen.paths));
+    let outcome = adapter.restore(spec, &snapshot, paths, &scratch, cx).await;
+    // Files can be used as soon as the tool is done with them.
+    let millis = millis(began);
     let (files, bytes) = contents(&scratch, cx).await;
     let restored = restored(outcome, files, bytes, millis)?;
 
     let place = |path: &str| restored_at(&scratch, &snapshot, path);
-    let mut samples = Vec::new();
-    for live in live {
+    let each = live.into_iter().map(|live| {
         let restored = place(&live.path);
-        samples.push(compare(cx, live, restored.as_deref()).await);
-    }
+        compare(cx, live, restored)
+    });
+    let samples: Vec<Sample> = futures::stream::iter(each).buffered(AT_ONCE).collect().await;
     let canary = match &drill.canary {
         None => no_canary(),
         Some(path) => {
@@ -265,40 +269,29 @@ fn restored_at(scratch: &Path, snapshot: &Snapshot, path: &str) -> Option<PathBu
     })
 }
 
-/// A live file as it was before the restore was compared with it.
+/// A live file as it was before the restore began.
 struct Live {
     path: String,
     before: Result<Metadata, FileError>,
-    digest: Result<Digest, FileError>,
-}
-
-/// Reads the live files, which can be done while the tool restores.
-async fn live(cx: &Cx, paths: &[String]) -> Vec<Live> {
-    let mut found = Vec::new();
-    for path in paths {
-        let before = cx.metadata(path).await;
-        found.push(Live { path: path.clone(), before, digest: cx.digest_file(path).await });
-    }
-    found
 }
 
 /// Compares a live file with what came back.
-async fn compare(cx: &Cx, live: Live, restored: Option<&Path>) -> Sample {
-    let Live { path, before, digest } = live;
-    let sample = |outcome, why: Option<String>| Sample { name: path.clone(), outcome, why, by: "sha256".to_owned() };
+async fn compare(cx: &Cx, live: Live, restored: Option<PathBuf>) -> Sample {
+    let Live { path, before } = live;
+    let sample = |outcome, why: Option<String>| Sample { name: path.clone(), outcome, why, by: "bytes".to_owned() };
     let Some(restored) = restored else {
         return sample(Outcome::Absent, Some("it did not come back".to_owned()));
     };
-    let theirs = cx.digest_file(restored).await;
+    let same = cx.same_content(&path, &restored).await;
     let after = cx.metadata(&path).await;
-    match (digest, theirs) {
-        (Ok(mine), Ok(theirs)) if mine == theirs => sample(Outcome::Present, None),
-        (Ok(_), Ok(_)) if before.is_ok() && before == after => sample(
+    match same {
+        Ok(true) => sample(Outcome::Present, None),
+        Ok(false) if before.is_ok() && before == after => sample(
             Outcome::Absent,
             Some("what came back is not what is in use, which has not changed since".to_owned()),
         ),
-        (Ok(_), Ok(_)) => sample(Outcome::NotProven, Some("it changed while it was compared".to_owned())),
-        (Err(e), _) | (_, Err(e)) => sample(Outcome::NotProven, Some(e.to_string())),
+        Ok(false) => sample(Outcome::NotProven, Some("it changed while it was compared".to_owned())),
+        Err(e) => sample(Outcome::NotProven, Some(e.to_string())),
     }
 }
 
