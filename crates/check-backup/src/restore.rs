@@ -8,6 +8,7 @@ mod canary;
 mod choose;
 mod copies;
 mod database;
+mod early;
 mod files;
 mod mariadb;
 mod postgres;

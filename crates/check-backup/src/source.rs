@@ -11,6 +11,7 @@ mod wal;
 
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::sync::OnceLock;
 
 use model::{Asked, Failure, FailureClass};
 use probe::{BoxFuture, Cx};
@@ -81,6 +82,18 @@ pub(crate) trait Adapter: Send + Sync {
     ) -> BoxFuture<'a, Result<(), Failure>> {
         let message = "this sort of source does not list the files in a copy, so that nothing can be compared";
         Box::pin(std::future::ready(Err(Failure::new(FailureClass::Missing, message))))
+    }
+
+    /// Restores what is likely the newest copy below a folder, for a drill that need not wait for the list then. `told` is
+    /// set to the beginning of the name of the copy that it takes. `None` where the tool can't do that.
+    fn restore_newest<'a>(
+        &'a self,
+        _spec: &'a BackupSpec,
+        _into: &'a Path,
+        _told: &'a OnceLock<String>,
+        _cx: &'a Cx,
+    ) -> Option<BoxFuture<'a, Result<(), Failure>>> {
+        None
     }
 
     /// Restores a copy below a folder: all of it, or these paths alone.

@@ -12,7 +12,7 @@ use tokio::io::AsyncReadExt as _;
 use crate::cx::Cx;
 
 /// Bytes that are compared at once.
-const PIECE: usize = 256 << 10;
+const PIECE: usize = 64 << 10;
 
 /// Why a file could not be looked at.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]

@@ -1,6 +1,7 @@
 //! The drill for copies of files: restore into a scratch folder, compare checksums, look for the canary.
 
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 use std::time::Instant;
 
 use futures::StreamExt as _;
@@ -9,7 +10,7 @@ use model::{Asked, Failure, FailureClass};
 use probe::{Cx, FileError, Metadata};
 
 use super::report::millis;
-use super::{canary, choose};
+use super::{canary, choose, early};
 use crate::derive::{Wanted, wanted};
 use crate::facts::{Canary, Covered, Outcome, RestoreFacts, Restored, Role, Sample, Samples, Snapshot, SourceKind};
 use crate::source::{Adapter, Repository};
@@ -32,7 +33,12 @@ pub(super) async fn drill(
     adapter: &dyn Adapter,
     cx: &Cx,
 ) -> Result<RestoreFacts, Failure> {
-    let mut repository = adapter.copies(spec, cx).await?;
+    let (told, mut scratch) = (OnceLock::new(), cx.scratch("restore").await?);
+    let begun_in = scratch.clone();
+    let (mut repository, early) = match drill.whole {
+        true => early::list(spec, adapter, &begun_in, &told, cx).await?,
+        false => (adapter.copies(spec, cx).await?, None),
+    };
     pinned(spec, &repository)?;
     let Some(newest) = newest(spec, &repository) else { return Ok(nothing(spec, adapter.kind(), repository)) };
     let Some(snapshot) = repository.snapshots.get(newest).cloned() else {
@@ -44,7 +50,6 @@ pub(super) async fn drill(
         Some(begun) => sample(spec, &snapshot, begun, count, cx).await,
         None => choose::Chosen { why: Some("the copy carries no time".into()), ..choose::Chosen::default() },
     };
-    let scratch = cx.scratch("restore").await?;
     if drill.whole {
         room(&snapshot, &scratch, cx)?;
     }
@@ -60,10 +65,22 @@ pub(super) async fn drill(
     for path in &chosen.paths {
         live.push(Live { path: path.clone(), before: cx.metadata(path).await });
     }
-    let began = Instant::now();
-    let outcome = adapter.restore(spec, &snapshot, paths, &scratch, cx).await;
-    // Files can be used as soon as the tool is done with them.
-    let millis = millis(began);
+    let restored_early = match early {
+        Some(early) => early.of(&snapshot.name).await,
+        None => None,
+    };
+    let (outcome, millis) = match restored_early {
+        Some(timed) => timed,
+        None => {
+            if drill.whole && told.get().is_some() {
+                scratch = cx.scratch("restore").await?;
+            }
+            let began = Instant::now();
+            let outcome = adapter.restore(spec, &snapshot, paths, &scratch, cx).await;
+            // Files can be used as soon as the tool is done with them.
+            (outcome, millis(began))
+        }
+    };
     let (files, bytes) = contents(&scratch, cx).await;
     let restored = restored(outcome, files, bytes, millis)?;
 

@@ -3,6 +3,7 @@
 //! Read without a lock and without a cache, so that nothing is written, not even beside the repository.
 
 use std::path::Path;
+use std::sync::OnceLock;
 
 use jiff::Timestamp;
 use model::{Asked, Failure, FailureClass};
@@ -156,6 +157,31 @@ impl super::Adapter for Adapter {
         })
     }
 
+    fn restore_newest<'a>(
+        &'a self,
+        spec: &'a BackupSpec,
+        into: &'a Path,
+        told: &'a OnceLock<String>,
+        cx: &'a Cx,
+    ) -> Option<BoxFuture<'a, Result<(), Failure>>> {
+        Some(Box::pin(async move {
+            let (tool, into) = (self.tool(cx).await?, into.display().to_string());
+            // In words: as JSON it does not say which copy it takes.
+            let mut arguments = vec!["--no-lock", "--no-cache", "restore", "latest", "--target", &into];
+            spec.expected.hosts.iter().for_each(|host| arguments.extend(["--host", host]));
+            let paths = spec.expected.paths.iter().chain(&spec.expected.configuration);
+            paths.for_each(|path| arguments.extend(["--path", path]));
+            let mut line = |line: &[u8]| {
+                if let Some(id) = std::str::from_utf8(line).ok().and_then(taken) {
+                    // Only the first one counts.
+                    let _ = told.set(id.to_owned());
+                }
+                true
+            };
+            tool.lines(cx, &arguments, &mut line).await
+        }))
+    }
+
     fn restore<'a>(
         &'a self,
         _: &'a BackupSpec,
@@ -288,6 +314,29 @@ async fn locks(tool: &Tool, cx: &Cx) -> Locks {
     Locks::all(locks)
 }
 
+/// The short id in `restoring <Snapshot 26ca0a0b of […] at …> to …`; without the brackets from restic 0.16 on.
+fn taken(line: &str) -> Option<&str> {
+    let rest = line.strip_prefix("restoring ")?.trim_start_matches('<');
+    let (_, rest) = rest.split_at_checked(9).filter(|(word, _)| word.eq_ignore_ascii_case("snapshot "))?;
+    let id = rest.split(' ').next()?;
+    (id.len() >= 8 && id.bytes().all(|b| b.is_ascii_hexdigit())).then_some(id)
+}
+
 fn is_id(text: &str) -> bool {
     text.len() == 64 && text.bytes().all(|b| b.is_ascii_hexdigit())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_copy_that_is_restored_is_read_off_what_restic_says() {
+        let old = "restoring <Snapshot 26ca0a0b of [/srv] at 2026-11-24 18:16:16.354168739 +0000 UTC by root@h> to /x";
+        let new = "restoring snapshot 26ca0a0b of [/srv] at 2026-11-24 18:16:16.354168739 +0000 UTC by root@h to /x";
+        assert_eq!([taken(old), taken(new)], [Some("26ca0a0b"); 2]);
+        for other in ["", "restoring", "restoring <Snapshot", "restoring snapshot zz", "restoring /a of 26ca0a0b"] {
+            assert_eq!(taken(other), None, "{other}");
+        }
+    }
 }
