@@ -181,7 +181,7 @@ impl<'a> Decision<'_, 'a> {
     /// A list on the way to those that are looked at: all of it must have been looked for.
     fn outer(&mut self, list: &Found<'_>, beside: &mut BTreeSet<String>) {
         if !matches!(asked(list), Asked::Nothing | Asked::All) && !matches!(self.concern(None, None), Concern::No) {
-            self.unproven.say(format!("not all of {} was looked for", list.at));
+            self.unproven.say(format!("not all of {} was looked for", called(&list.at)));
         }
         for (entry, at) in entries_beside(list, beside) {
             if !matches!(self.concern(None, Some(entry)), Concern::No) {
@@ -197,7 +197,7 @@ impl<'a> Decision<'_, 'a> {
         }
         if list.unproven {
             self.unproven.push(|| Reason {
-                message: format!("{} is not proven", name_of(list.parent).unwrap_or(&list.at)),
+                message: format!("{} is not proven", name_of(list.parent).unwrap_or_else(|| called(&list.at))),
                 item: Some(list.at.clone()),
                 cites: (self.subject.cite)(list, 0, None),
             });
@@ -228,7 +228,7 @@ impl<'a> Decision<'_, 'a> {
                 self.cover.iter().map(String::as_str).filter(|name| !known.contains(name)).collect()
             }
             Asked::Names(_) if self.cover.is_empty() => {
-                self.unproven.say(format!("not all of {} was looked for", list.at));
+                self.unproven.say(format!("not all of {} was looked for", called(&list.at)));
                 return false;
             }
             Asked::Names(asked) => self.cover.iter().map(String::as_str).filter(|name| !asked.contains(name)).collect(),
@@ -236,7 +236,7 @@ impl<'a> Decision<'_, 'a> {
         if !missing.is_empty() {
             let some: Vec<&str> = missing.iter().copied().take(5).collect();
             let more = if missing.len() > 5 { format!(" and {} more", missing.len() - 5) } else { String::new() };
-            self.unproven.say(format!("not looked for in {}: {}{more}", list.at, some.join(", ")));
+            self.unproven.say(format!("not looked for in {}: {}{more}", called(&list.at), some.join(", ")));
         }
         missing.is_empty()
     }
@@ -372,6 +372,14 @@ fn label(item: &Fact, list: &Found<'_>, at: &str) -> String {
         }
         (None, _) if at.is_empty() => "it".to_owned(),
         (None, _) => at.to_owned(),
+    }
+}
+
+/// How a list is called in a message: `samples` rather than `samples.samples`, which is the same list to a reader.
+fn called(at: &str) -> &str {
+    match at.rsplit_once('.') {
+        Some((holder, name)) if holder == name || holder.ends_with(&format!(".{name}")) => holder,
+        _ => at,
     }
 }
 

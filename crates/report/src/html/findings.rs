@@ -128,7 +128,12 @@ fn exchanges(entry: &Entry<'_>) -> Vec<Value> {
 fn remedy(control: Option<&ControlInfo>) -> Vec<Value> {
     let remedies = control.into_iter().flat_map(|c| &c.remedy).take(12);
     remedies
-        .map(|(product, text)| context! { product, lines => Serde(text.trim().lines().collect::<Vec<_>>()) })
+        .map(|(product, text)| {
+            let lines: Vec<&str> = text.trim().lines().collect();
+            // A sentence is to be read, anything else to be copied.
+            let sentence = text.trim().ends_with('.');
+            context! { product, sentence, lines => Serde(lines) }
+        })
         .collect()
 }
 
