@@ -6,11 +6,12 @@ use std::path::Path;
 use std::time::Duration;
 
 use check_backup::target::BackupTarget;
+use check_encryption::facts::{SshSpec, SshTarget};
 use check_tls::target::{Addresses, TlsSpec, TlsTarget, parse_endpoint};
 use model::{Failure, FailureClass, NotLookedAt, Notice, NoticeLevel, Subject, Target};
 
 use crate::Error;
-use crate::inventory::{self, Declared, HOST};
+use crate::inventory::{self, Declared, HOST, SSH_PORT};
 
 /// Addresses of one name looked at, at most.
 const MOST_ADDRESSES: usize = 64;
@@ -43,42 +44,98 @@ pub fn host(labels: BTreeMap<String, String>) -> Target {
     }
 }
 
-/// A target as the command line names it: `HOST`, `HOST:PORT`, `[V6]:PORT` or `tls://HOST:PORT`.
+/// A target as the command line names it: `HOST`, `HOST:PORT`, `[V6]:PORT`, `tls://HOST[:PORT]` or `ssh://HOST[:PORT]`.
 ///
 /// # Errors
 /// Where it is none of these; the message says what is wanted.
 pub fn from_argument(argument: &str) -> Result<Declared, Error> {
-    let endpoint = match argument.split_once("://") {
-        None => argument,
-        Some(("tls", rest)) => rest.trim_end_matches('/'),
-        Some(("https", rest)) => rest.split('/').next().unwrap_or_default(),
+    let (scheme, endpoint) = match argument.split_once("://") {
+        None => ("tls", argument),
+        Some(("https", rest)) => ("tls", rest.split('/').next().unwrap_or_default()),
+        Some((scheme @ ("tls" | "ssh"), rest)) => (scheme, rest.trim_end_matches('/')),
         Some((scheme, _)) => {
             return Err(Error::Config(format!(
-                "'{argument}': targets of the sort '{scheme}' can't be looked at; HOST[:PORT] or tls://HOST[:PORT] can"
+                "'{argument}': targets of the sort '{scheme}' can't be looked at; HOST[:PORT], tls://HOST[:PORT] or \
+                 ssh://HOST[:PORT] can"
             )));
         }
     };
-    let parsed = parse_endpoint(endpoint, 443).map_err(|e| Error::Config(format!("'{argument}': {e}")))?;
+    let port = if scheme == "ssh" { SSH_PORT } else { TLS_PORT };
+    let parsed = parse_endpoint(endpoint, port).map_err(|e| Error::Config(format!("'{argument}': {e}")))?;
     let name = match parsed.host.parse::<IpAddr>() {
         Ok(IpAddr::V6(v6)) => format!("[{v6}]:{}", parsed.port),
         _ => format!("{}:{}", parsed.host, parsed.port),
     };
-    let target = TlsTarget::new(endpoint.to_owned());
-    Ok(Declared { name, labels: BTreeMap::new(), subject: inventory::Subject::Tls(target) })
+    let endpoint = endpoint.to_owned();
+    let subject = match scheme {
+        "ssh" => inventory::Subject::Ssh(SshTarget { endpoint, expect_addresses: None }),
+        _ => inventory::Subject::Tls(TlsTarget::new(endpoint)),
+    };
+    Ok(Declared { name, labels: BTreeMap::new(), subject })
+}
+
+/// The port of a TLS endpoint that names none.
+const TLS_PORT: u16 = 443;
+
+/// A declared target that is reached over the network.
+struct Reached<'a> {
+    endpoint: &'a str,
+    /// The port where the endpoint names none.
+    port: u16,
+    sort: &'static str,
+    addresses: Addresses,
+    expect_addresses: Option<u32>,
+    /// What the probe is given for an address; without one, a spec that names none.
+    spec: Box<dyn Fn(Option<SocketAddr>) -> serde_json::Value + 'a>,
+}
+
+impl<'a> Reached<'a> {
+    /// `None` for what is not reached over the network.
+    fn of(subject: &'a inventory::Subject, folder: &'a Path) -> Option<Self> {
+        match subject {
+            inventory::Subject::Tls(tls) => Some(Self {
+                endpoint: &tls.endpoint,
+                port: TLS_PORT,
+                sort: "tls",
+                addresses: tls.addresses,
+                expect_addresses: tls.expect_addresses,
+                spec: Box::new(move |address| {
+                    let trust: Vec<String> = tls.trust.iter().map(|p| folder.join(p).display().to_string()).collect();
+                    // Endpoint and names were checked when they were read, so that only a missing address is left.
+                    let spec = address.and_then(|a| tls.resolve(a.ip()).ok()).map(|spec| TlsSpec { trust, ..spec });
+                    let none = || TlsSpec { address: String::new(), host: None, sni: vec![None], trust: vec![] };
+                    serde_json::to_value(spec.unwrap_or_else(none)).unwrap_or_default()
+                }),
+            }),
+            inventory::Subject::Ssh(ssh) => Some(Self {
+                endpoint: &ssh.endpoint,
+                port: SSH_PORT,
+                sort: "ssh",
+                addresses: Addresses::All,
+                expect_addresses: ssh.expect_addresses,
+                spec: Box::new(|address| {
+                    let address = address.map(|a| a.to_string()).unwrap_or_default();
+                    serde_json::to_value(SshSpec { address }).unwrap_or_default()
+                }),
+            }),
+            inventory::Subject::Backup(_) | inventory::Subject::Host => None,
+        }
+    }
 }
 
 /// Resolves the names of all declared targets, at once. `folder` is what relative paths are relative to.
 pub async fn expand(declared: &[Declared], folder: &Path) -> Expanded {
-    let answers = futures::future::join_all(declared.iter().map(|d| async {
-        match &d.subject {
-            inventory::Subject::Tls(tls) => Some(addresses(tls).await),
-            inventory::Subject::Backup(_) | inventory::Subject::Host => None,
+    let reached: Vec<Option<Reached<'_>>> = declared.iter().map(|d| Reached::of(&d.subject, folder)).collect();
+    let answers = futures::future::join_all(reached.iter().map(|reached| async move {
+        match reached {
+            Some(reached) => Some((reached, addresses(reached.endpoint, reached.port).await)),
+            None => None,
         }
     }));
     let mut expanded = Expanded::default();
     for (declared, answer) in declared.iter().zip(answers.await) {
         match (&declared.subject, answer) {
-            (inventory::Subject::Tls(tls), Some(answer)) => add_tls(&mut expanded, declared, tls, answer, folder),
+            (_, Some((reached, answer))) => add(&mut expanded, declared, reached, answer),
             (inventory::Subject::Backup(backup), _) => add_backup(&mut expanded, declared, backup, folder),
             _ => {
                 let mut host = host(declared.labels.clone());
@@ -104,14 +161,14 @@ fn add_backup(expanded: &mut Expanded, declared: &Declared, backup: &BackupTarge
     });
 }
 
-async fn addresses(tls: &TlsTarget) -> Result<Vec<SocketAddr>, Failure> {
+async fn addresses(endpoint: &str, port: u16) -> Result<Vec<SocketAddr>, Failure> {
     let unresolved = |why: String| {
         Failure::new(
             FailureClass::Unresolved,
-            format!("{}: {why}; is the name spelt right, and does the resolver of this machine know it?", tls.endpoint),
+            format!("{endpoint}: {why}; is the name spelt right, and does the resolver of this machine know it?"),
         )
     };
-    let endpoint = parse_endpoint(&tls.endpoint, 443).map_err(unresolved)?;
+    let endpoint = parse_endpoint(endpoint, port).map_err(unresolved)?;
     if let Ok(ip) = endpoint.host.parse::<IpAddr>() {
         return Ok(vec![SocketAddr::new(ip, endpoint.port)]);
     }
@@ -133,34 +190,21 @@ async fn addresses(tls: &TlsTarget) -> Result<Vec<SocketAddr>, Failure> {
     Ok(found)
 }
 
-fn add_tls(
-    expanded: &mut Expanded,
-    declared: &Declared,
-    tls: &TlsTarget,
-    answer: Result<Vec<SocketAddr>, Failure>,
-    folder: &Path,
-) {
-    let Ok(endpoint) = parse_endpoint(&tls.endpoint, 443) else { return };
+fn add(expanded: &mut Expanded, declared: &Declared, reached: &Reached<'_>, answer: Result<Vec<SocketAddr>, Failure>) {
+    let Ok(endpoint) = parse_endpoint(reached.endpoint, reached.port) else { return };
     let literal = endpoint.host.parse::<IpAddr>().is_ok();
     let shown = if literal && endpoint.host.contains(':') {
         format!("[{}]:{}", endpoint.host, endpoint.port)
     } else {
         format!("{}:{}", endpoint.host, endpoint.port)
     };
-    let trust: Vec<String> = tls.trust.iter().map(|path| folder.join(path).display().to_string()).collect();
-    let unspecified = || TlsSpec { address: String::new(), host: None, sni: vec![None], trust: vec![] };
-    let target = |name: String, ip: Option<IpAddr>| {
-        // Endpoint and names were checked when they were read, so that only a missing address is left.
-        let spec = ip.and_then(|ip| tls.resolve(ip).ok()).map(|spec| TlsSpec { trust: trust.clone(), ..spec });
-        let spec = spec.unwrap_or_else(unspecified);
-        Target {
-            name,
-            of: declared.name.clone(),
-            address: shown.clone(),
-            labels: declared.labels.clone(),
-            discovered: false,
-            subject: Subject { sort: "tls".to_owned(), spec: serde_json::to_value(spec).unwrap_or_default() },
-        }
+    let target = |name: String, address: Option<SocketAddr>| Target {
+        name,
+        of: declared.name.clone(),
+        address: shown.clone(),
+        labels: declared.labels.clone(),
+        discovered: false,
+        subject: Subject { sort: reached.sort.to_owned(), spec: (reached.spec)(address) },
     };
     let found = match answer {
         Ok(found) => found,
@@ -170,7 +214,7 @@ fn add_tls(
             return;
         }
     };
-    if let Some(wanted) = tls.expect_addresses
+    if let Some(wanted) = reached.expect_addresses
         && found.len() != wanted as usize
     {
         let message =
@@ -183,7 +227,7 @@ fn add_tls(
         }
         expanded.notices.push(Notice { level: NoticeLevel::Warning, message });
     }
-    let (most, why) = match tls.addresses {
+    let (most, why) = match reached.addresses {
         Addresses::First => (1, "the inventory asks for the first address alone".to_owned()),
         Addresses::All => (MOST_ADDRESSES, format!("more than {MOST_ADDRESSES} addresses of one name")),
     };
@@ -193,6 +237,6 @@ fn add_tls(
         .extend(beyond.map(|address| NotLookedAt { what: format!("{}: {address}", declared.name), why: why.clone() }));
     for address in found.into_iter().take(most) {
         let name = if literal { declared.name.clone() } else { format!("{}@{}", declared.name, address.ip()) };
-        expanded.targets.push(target(name, Some(address.ip())));
+        expanded.targets.push(target(name, Some(address)));
     }
 }

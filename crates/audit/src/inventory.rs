@@ -5,7 +5,8 @@ use std::net::IpAddr;
 use std::ops::Range;
 
 use check_backup::target::BackupTarget;
-use check_tls::target::TlsTarget;
+use check_encryption::facts::SshTarget;
+use check_tls::target::{TlsTarget, parse_endpoint};
 use model::Severity;
 use policy::Diagnostics;
 use policy::yaml::{Data, Fields, File, Key, Node};
@@ -72,6 +73,8 @@ pub struct Declared {
 pub enum Subject {
     /// A TLS endpoint.
     Tls(TlsTarget),
+    /// An SSH server.
+    Ssh(SshTarget),
     /// Copies of a data set.
     Backup(Box<BackupTarget>),
     /// This machine.
@@ -231,7 +234,7 @@ fn targets(file: &mut File<'_>, node: &Node) -> Vec<Declared> {
         file.error("empty", node.span.clone(), "'targets' is an empty list".into(), help);
     }
     for item in items {
-        let Some(fields) = file.fields(item, "a target", &["name", "labels", "tls", "backup", "host"]) else {
+        let Some(fields) = file.fields(item, "a target", &["name", "labels", "tls", "ssh", "backup", "host"]) else {
             continue;
         };
         let name =
@@ -258,7 +261,10 @@ fn targets(file: &mut File<'_>, node: &Node) -> Vec<Declared> {
 }
 
 /// The keys under which a target says what it is.
-const SUBJECTS: [&str; 3] = ["tls", "backup", "host"];
+const SUBJECTS: [&str; 4] = ["tls", "ssh", "backup", "host"];
+
+/// The port of an SSH server that names none.
+pub(crate) const SSH_PORT: u16 = 22;
 
 /// The one subject of a target.
 fn subject(file: &mut File<'_>, item: &Node, fields: &Fields<'_>) -> Option<Subject> {
@@ -267,7 +273,8 @@ fn subject(file: &mut File<'_>, item: &Node, fields: &Fields<'_>) -> Option<Subj
     let (key, node) = match given.as_slice() {
         [one] => *one,
         [] => {
-            let help = "give it one of 'tls: { endpoint: \"host:port\" }', 'backup: { restic: … }', 'host: {}'";
+            let help = "give it one of 'tls: { endpoint: \"host:port\" }', 'ssh: { endpoint: \"host\" }', \
+                        'backup: { restic: … }', 'host: {}'";
             let message = "the target does not say what it is".into();
             file.error("missing-field", fields.start.clone(), message, Some(help.to_owned()));
             return None;
@@ -284,6 +291,16 @@ fn subject(file: &mut File<'_>, item: &Node, fields: &Fields<'_>) -> Option<Subj
             // Any address will do: what is checked is the endpoint and the names.
             match target.resolve(IpAddr::from([127, 0, 0, 1])) {
                 Ok(_) => Some(Subject::Tls(target)),
+                Err(message) => {
+                    file.error("bad-endpoint", place(node, key, "endpoint"), message, None);
+                    None
+                }
+            }
+        }
+        "ssh" => {
+            let target: SshTarget = typed(file, key, node)?;
+            match parse_endpoint(&target.endpoint, SSH_PORT) {
+                Ok(_) => Some(Subject::Ssh(target)),
                 Err(message) => {
                     file.error("bad-endpoint", place(node, key, "endpoint"), message, None);
                     None

@@ -1,4 +1,4 @@
-//! What the probes of the host write down. Only what was seen; never what it implies.
+//! What the probes write down. Only what was seen; never what it implies.
 //!
 //! A thing that was looked for has an `outcome`; what is `not_proven` says `why`. Absent values are null, never a
 //! missing key. A list of things found stands beside `asked`: `"all"` where the search was complete, else the names of
@@ -8,6 +8,7 @@ mod host;
 mod keyfiles;
 mod listeners;
 mod mounts;
+mod ssh;
 mod sshd;
 
 pub use host::{Clock, ClockSource, HostFacts, OperatingSystem, Privileges, Sign};
@@ -17,6 +18,9 @@ pub use model::Asked;
 pub use mounts::{Encryption, Layer, LayerKind, LeftOut, Mount, MountsFacts, Swap, SwapArea, SwapKind};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+pub use ssh::{
+    Algorithm, Group, GroupExchange, HostKey, HostKeys, Identification, Offers, SshFacts, SshSign, SshSpec, SshTarget,
+};
 pub use sshd::{
     ConfigFile, GatewayPorts, LogLevel, MatchBlock, PermitRootLogin, PermitTunnel, RunningSshd, Setting, SshdFacts,
     TcpForwarding,

@@ -1,7 +1,8 @@
-//! Encryption beyond the wire: this host, its listening sockets, its SSH server, its disks and its key files.
+//! Encryption beyond TLS: SSH servers as they are seen from outside; and this host, its listening sockets, its SSH
+//! server, its disks and its key files.
 //!
-//! Every probe here looks at the target sort `host` (spec `{}`), reads without changing anything, and works without
-//! root: what could not be read is said, with the reason. All facts rest on the word of this machine alone.
+//! All probes but [`ssh`] look at the target sort `host` (spec `{}`), read without changing anything, and work without
+//! root: what could not be read is said, with the reason. Their facts rest on the word of this machine alone.
 
 pub mod facts;
 mod host;
@@ -10,6 +11,7 @@ mod listeners;
 mod mounts;
 mod proc;
 mod root;
+mod ssh;
 mod sshd;
 #[cfg(test)]
 mod testing;
@@ -19,7 +21,7 @@ use std::sync::Arc;
 
 use probe::Probe;
 
-/// The sort of target that all probes of this crate look at.
+/// The sort of target that the probes of this machine look at.
 pub const SORT: &str = "host";
 
 /// Every probe of this crate.
@@ -30,6 +32,7 @@ pub fn probes() -> Vec<Arc<dyn Probe>> {
         Arc::new(keyfiles::KeyFiles::default()),
         Arc::new(listeners::Listeners::default()),
         Arc::new(mounts::Mounts::default()),
+        Arc::new(ssh::Ssh),
         Arc::new(sshd::Sshd::default()),
     ]
 }

@@ -65,6 +65,9 @@ impl TestReport {
 
 impl fmt::Display for TestReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if !self.problems.is_empty() {
+            writeln!(f, "{}", self.problems)?;
+        }
         for survivor in &self.survivors {
             let Survivor { control, mutant, source, reason } = survivor;
             let why = reason.as_deref().map_or_else(String::new, |r| format!(" (excused: {r})"));

@@ -33,6 +33,8 @@ pub(crate) enum Command {
     Drill(AuditArgs),
     /// What an endpoint speaks, as a scanner shows it: facts alone, no judgement
     Tls(TlsArgs),
+    /// What an SSH server offers, and its host keys: facts alone, no judgement
+    Ssh(SshArgs),
     /// Collects evidence into a folder, without judging it
     Collect(CollectArgs),
     /// Judges collected evidence under any policy and at any time; the result is hypothetical and never signed
@@ -65,7 +67,7 @@ pub(crate) enum Command {
 /// What to look at, and how.
 #[derive(Debug, Args)]
 pub(crate) struct Scope {
-    /// HOST, HOST:PORT, [V6]:PORT or tls://HOST:PORT; beside -c, names of its targets
+    /// HOST, HOST:PORT, [V6]:PORT, tls://HOST:PORT or ssh://HOST:PORT; beside -c, names of its targets
     pub(crate) targets: Vec<String>,
     /// Look at this machine itself
     #[arg(long = "self")]
@@ -184,6 +186,19 @@ pub(crate) struct TlsArgs {
     pub(crate) trust: Vec<PathBuf>,
     /// How long one address may take
     #[arg(long, value_name = "TIME", default_value = "120s", value_parser = parse_duration)]
+    pub(crate) deadline: Duration,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct SshArgs {
+    /// HOST, HOST:PORT, [V6]:PORT or ssh://HOST:PORT
+    #[arg(required = true)]
+    pub(crate) targets: Vec<String>,
+    /// text or json
+    #[arg(long, value_enum, default_value_t = ScanFormat::Text)]
+    pub(crate) format: ScanFormat,
+    /// How long one address may take
+    #[arg(long, value_name = "TIME", default_value = "60s", value_parser = parse_duration)]
     pub(crate) deadline: Duration,
 }
 

@@ -5,7 +5,7 @@ mod config;
 mod keys;
 mod packs;
 mod policies;
-mod tls;
+mod scan;
 mod waivers;
 
 use audit::Error;
@@ -20,7 +20,8 @@ pub(crate) fn run(command: Command) -> Result<Exit, Error> {
         Command::Audit(args) => with_runtime(audit_run::audit(args, Which::Everything)),
         Command::Drill(args) => with_runtime(audit_run::audit(args, Which::Drills)),
         Command::Collect(args) => with_runtime(audit_run::collect(args)),
-        Command::Tls(args) => with_runtime(tls::tls(args)),
+        Command::Tls(args) => with_runtime(scan::tls(args)),
+        Command::Ssh(args) => with_runtime(scan::ssh(args)),
         Command::CheckConfig(args) => with_runtime(config::check(args)),
         Command::Init(args) => config::init(&args),
         Command::Judge(args) => packs::judge(&args),

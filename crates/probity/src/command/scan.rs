@@ -1,16 +1,16 @@
-//! `probity tls`: facts alone.
+//! `probity tls` and `probity ssh`: facts alone.
 
 use std::path::Path;
 use std::sync::Arc;
 
 use audit::expand::{expand, from_argument};
-use audit::inventory::Subject;
+use audit::inventory::{Declared, Subject};
 use audit::{Error, kinds};
 use model::{Ask, Depth, Facts, Failure};
 use probe::{Job, Limits, Stop};
 use serde::Serialize;
 
-use crate::arguments::{ScanFormat, TlsArgs};
+use crate::arguments::{ScanFormat, SshArgs, TlsArgs};
 use crate::exit::Exit;
 use crate::output::{self, say};
 use crate::progress;
@@ -32,19 +32,43 @@ pub(crate) async fn tls(args: TlsArgs) -> Result<Exit, Error> {
     let mut declared = Vec::new();
     for argument in &args.targets {
         let mut target = from_argument(argument)?;
-        if let Subject::Tls(tls) = &mut target.subject {
-            tls.trust = args.trust.iter().map(|p| p.display().to_string()).collect();
-            if let Some(sni) = &args.sni {
-                tls.sni = Some(vec![sni.clone()]);
-                tls.resolve(std::net::IpAddr::from([127, 0, 0, 1])).map_err(Error::Config)?;
-            }
+        let Subject::Tls(tls) = &mut target.subject else {
+            return Err(Error::Config(format!("'{argument}' is no TLS endpoint; HOST[:PORT] or tls://HOST[:PORT] is")));
+        };
+        tls.trust = args.trust.iter().map(|p| p.display().to_string()).collect();
+        if let Some(sni) = &args.sni {
+            tls.sni = Some(vec![sni.clone()]);
+            tls.resolve(std::net::IpAddr::from([127, 0, 0, 1])).map_err(Error::Config)?;
         }
         declared.push(target);
     }
     for path in &args.trust {
         std::fs::metadata(path).map_err(|e| Error::Read { path: path.display().to_string(), why: e.to_string() })?;
     }
-    let expanded = expand(&declared, Path::new("")).await;
+    scan(&declared, "tls", args.deadline, args.format).await
+}
+
+pub(crate) async fn ssh(args: SshArgs) -> Result<Exit, Error> {
+    let mut declared = Vec::new();
+    for argument in &args.targets {
+        let argument = if argument.contains("://") { argument.clone() } else { format!("ssh://{argument}") };
+        let target = from_argument(&argument)?;
+        if !matches!(target.subject, Subject::Ssh(_)) {
+            return Err(Error::Config(format!("'{argument}' is no SSH server; HOST[:PORT] or ssh://HOST[:PORT] is")));
+        }
+        declared.push(target);
+    }
+    scan(&declared, "ssh", args.deadline, args.format).await
+}
+
+/// Looks at targets of one sort, and shows what was seen.
+async fn scan(
+    declared: &[Declared],
+    sort: &str,
+    deadline: std::time::Duration,
+    format: ScanFormat,
+) -> Result<Exit, Error> {
+    let expanded = expand(declared, Path::new("")).await;
     for notice in &expanded.notices {
         say(&format!("probity: {}", report::escape::plain(&notice.message)));
     }
@@ -54,7 +78,7 @@ pub(crate) async fn tls(args: TlsArgs) -> Result<Exit, Error> {
         let address = target.subject.spec.get("address").and_then(|a| a.as_str()).filter(|a| !a.is_empty());
         let failure = expanded.unresolved.get(&target.name).cloned();
         if failure.is_none() {
-            let probes = kinds::probes_for("tls");
+            let probes = kinds::probes_for(sort);
             jobs.extend(probes.into_iter().map(|probe| Job {
                 probe: Arc::clone(&probe),
                 target: target.clone(),
@@ -65,7 +89,7 @@ pub(crate) async fn tls(args: TlsArgs) -> Result<Exit, Error> {
         }
         scans.push(Scan { target: target.of.clone(), address: address.map(str::to_owned), facts: None, failure });
     }
-    let limits = Limits { deadline: args.deadline, ..Limits::default() };
+    let limits = Limits { deadline, ..Limits::default() };
     let (events, receiver) = tokio::sync::mpsc::unbounded_channel();
     let shown = tokio::spawn(progress::show(receiver));
     let (sender, mut collected) = tokio::sync::mpsc::channel(32);
@@ -83,7 +107,7 @@ pub(crate) async fn tls(args: TlsArgs) -> Result<Exit, Error> {
     // A bar that can't be drawn any more is of no interest.
     let _ = shown.await;
 
-    match args.format {
+    match format {
         ScanFormat::Json => output::json(&scans)?,
         ScanFormat::Text => {
             let style = output::stdout_style();
