@@ -29,5 +29,5 @@ pub use nginx::{Nginx, NginxTls};
 pub use openssl::{OpensslServer, cipher_ids, openssl};
 pub use probity::{Finished, Probity, binary};
 pub use process::{Server, free_port};
-pub use sshd::Sshd;
+pub use sshd::{Dropbear, Sshd, ssh_audit};
 pub use stunnel::Stunnel;
