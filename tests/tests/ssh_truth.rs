@@ -110,6 +110,28 @@ fn openssh_with_one_method_of_each_sort() -> Result<()> {
 }
 
 #[test]
+fn the_ways_to_log_in() -> Result<()> {
+    let all = ["publickey", "password", "keyboard-interactive"];
+    let no = "PasswordAuthentication no\nKbdInteractiveAuthentication no";
+    for (settings, methods) in [
+        ("PermitRootLogin yes".to_owned(), &all[..]),
+        (format!("PermitRootLogin yes\n{no}"), &all[..1]),
+        (format!("{no}\nCiphers aes256-gcm@openssh.com\nKexAlgorithms ecdh-sha2-nistp521"), &all[..1]),
+        ("KbdInteractiveAuthentication no\nCiphers aes128-gcm@openssh.com".to_owned(), &all[..2]),
+        (format!("{no}\nKexAlgorithms ecdh-sha2-nistp384\nAuthenticationMethods publickey"), &all[..1]),
+        (format!("{no}\nBanner /etc/hostname\nKexAlgorithms ecdh-sha2-nistp256"), &all[..1]),
+    ] {
+        let found = facts(Sshd::start(&settings)?.address())?["authentication"].clone();
+        assert_eq!(names(&found["methods"], "name"), methods, "{settings}: {found}");
+        assert_eq!(found["outcome"], "present");
+    }
+    // No cipher that is known here.
+    let found = facts(Sshd::start("Ciphers aes256-ctr")?.address())?["authentication"].clone();
+    assert_eq!((&found["outcome"], &found["asked"]), (&"not_proven".into(), &Value::Array(vec![])), "{found}");
+    Ok(())
+}
+
+#[test]
 fn dropbear() -> Result<()> {
     let server = Dropbear::start()?;
     let facts = same_as_ssh_audit(server.address())?;
@@ -117,6 +139,7 @@ fn dropbear() -> Result<()> {
     assert_eq!(key(&facts, "ssh-ed25519")["outcome"], "present");
     assert_eq!(key(&facts, "ssh-rsa")["bits"], 2048);
     assert_eq!(names(&facts["host_keys"]["keys"], "outcome"), ["present"; 2]);
+    assert_eq!(names(&facts["authentication"]["methods"], "name"), ["publickey", "password"]);
     Ok(())
 }
 

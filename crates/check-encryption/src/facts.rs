@@ -19,7 +19,8 @@ pub use mounts::{Encryption, Layer, LayerKind, LeftOut, Mount, MountsFacts, Swap
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 pub use ssh::{
-    Algorithm, Group, GroupExchange, HostKey, HostKeys, Identification, Offers, SshFacts, SshSign, SshSpec, SshTarget,
+    Algorithm, AuthMethod, Authentication, Group, GroupExchange, HostKey, HostKeys, Identification, Offers, SshFacts,
+    SshSign, SshSpec, SshTarget,
 };
 pub use sshd::{
     ConfigFile, GatewayPorts, LogLevel, MatchBlock, PermitRootLogin, PermitTunnel, RunningSshd, Setting, SshdFacts,

@@ -1,13 +1,15 @@
 //! The probe `ssh`: an SSH server as anybody sees it from outside.
 //!
-//! One connection brings its lists and a first host key, one more each further key and each question about groups: about
-//! half a dozen, three at once, and nobody tries to log in. That is below what `MaxStartups`, `PerSourcePenalties` and
+//! One connection brings its lists and a first host key, one more each further key and each question about groups, and one
+//! asks how one may log in: about half a dozen, three at once, and no log-in is tried. That is below what `MaxStartups`, `PerSourcePenalties` and
 //! the usual filters of logs take for an attack.
 
 mod derive;
 mod key;
+mod login;
 mod offer;
 mod packet;
+mod sealed;
 
 use std::net::SocketAddr;
 
@@ -45,6 +47,8 @@ enum Question {
     HostKey { algorithm: String },
     /// A group of so many bits: least, preferred, most.
     Group { bits: [u32; 3] },
+    /// The methods of authentication.
+    Login,
 }
 
 impl Question {
@@ -71,7 +75,7 @@ impl Probe for Ssh {
     }
 
     fn plan(&self, _: &Target) -> Plan {
-        let connections = u32::try_from(MOST_KEYS + GROUPS.len()).unwrap_or(u32::MAX);
+        let connections = u32::try_from(MOST_KEYS + GROUPS.len() + 1).unwrap_or(u32::MAX);
         Plan { connections, files: vec![], commands: vec![] }
     }
 
@@ -117,6 +121,7 @@ fn questions(offer: &Offer) -> Vec<Question> {
     if group_exchange(offer).is_some() {
         questions.extend(GROUPS.map(|bits| Question::Group { bits }));
     }
+    questions.push(Question::Login);
     questions
 }
 
@@ -135,12 +140,18 @@ async fn talk(cx: &Cx, to: SocketAddr, question: &Question, known: Option<&Offer
     let side = listen(&mut conn, &mut heard, |side| side.packet(message::KEXINIT).is_some()).await;
     let offer = side.packet(message::KEXINIT).and_then(Offer::read);
     let Some(now) = offer.as_ref().or(known) else { return Ok(offer) };
+    if *question == Question::Login {
+        // What came of it is in the record.
+        let _ = login::ask(&mut conn, &mut heard, &side, now).await;
+        return Ok(offer);
+    }
     let asked = match question {
         Question::Group { bits } => group_exchange(now)
             .zip(now.host_key.first())
             .map(|(kex, key)| [now.accept(kex, key), group_request(*bits)].concat()),
         Question::Offer => now.host_key.first().and_then(|key| begin(now, key)),
         Question::HostKey { algorithm } => begin(now, algorithm),
+        Question::Login => None,
     };
     let Some(asked) = asked else { return Ok(offer) };
     if side.broken.is_some() || conn.send(&asked).await.is_err() {

@@ -22,6 +22,8 @@ pub struct SshFacts {
     pub host_keys: HostKeys,
     /// Groups that it served for Diffie-Hellman group exchange (RFC 4419); none where it does not offer that.
     pub group_exchange: GroupExchange,
+    /// The methods by which one may log in.
+    pub authentication: Authentication,
 }
 
 /// `SSH-2.0-software comments`.
@@ -140,6 +142,34 @@ pub struct Group {
     pub prime: Option<model::Digest>,
     /// The exchange that it was seen in.
     pub seen: Option<u32>,
+}
+
+/// Methods of authentication that the server names for an account (RFC 4252, section 5.1).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Authentication {
+    /// `all`: the server's own list.
+    pub asked: Asked,
+    /// Whether it named any.
+    pub outcome: Outcome,
+    /// Why that is not proven.
+    pub why: Option<String>,
+    /// The account that was asked about; others may be treated otherwise.
+    pub user: String,
+    /// The methods; `none` where it let in without any.
+    pub methods: Vec<AuthMethod>,
+    /// The exchange that they were seen in.
+    pub seen: Option<u32>,
+}
+
+/// A method of authentication.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct AuthMethod {
+    /// Its name, such as `publickey`.
+    pub name: String,
+    /// Always present.
+    pub outcome: Outcome,
 }
 
 /// An SSH server as an inventory declares it.

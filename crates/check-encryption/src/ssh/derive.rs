@@ -6,10 +6,12 @@ use model::{Asked, Digest, Ended, Exchange, Failure, FailureClass, Target};
 
 use super::key::{PublicKey, is_certificate, kind_of};
 use super::offer::Offer;
-use super::packet::{Side, message, mpint, string};
-use super::{GROUPS, Question, group_exchange, sides};
+use super::packet::{Side, message, mpint, string, text};
+use super::sealed::common;
+use super::{GROUPS, Question, group_exchange, login, sides};
 use crate::facts::{
-    Algorithm, Group, GroupExchange, HostKey, HostKeys, Identification, Offers, Outcome, SshFacts, SshSign,
+    Algorithm, AuthMethod, Authentication, Group, GroupExchange, HostKey, HostKeys, Identification, Offers, Outcome,
+    SshFacts, SshSign,
 };
 
 /// The name by which strict key exchange is offered (OpenSSH's PROTOCOL, section 1.10).
@@ -85,6 +87,7 @@ pub(super) fn facts(target: &Target, address: SocketAddr, exchanges: &[Exchange]
         strict_kex: strict(offer.as_ref(), first),
         host_keys: host_keys(offer.as_ref(), &talks),
         group_exchange: groups(offer.as_ref(), &talks),
+        authentication: authentication(offer.as_ref(), &talks),
         offers: offers(offer, first.seen),
     })
 }
@@ -167,7 +170,7 @@ fn host_keys(offer: Option<&Offer>, talks: &[Talk<'_>]) -> HostKeys {
         let of = |talk: &&Talk<'_>| match &talk.question {
             Question::Offer => offer.host_key.first().is_some_and(|first| kind_of(first) == kind),
             Question::HostKey { algorithm } => kind_of(algorithm) == kind,
-            Question::Group { .. } => false,
+            Question::Group { .. } | Question::Login => false,
         };
         let talk = talks.iter().find(of);
         let found = talk.and_then(|talk| Some((talk.seen, talk.key()?)));
@@ -235,4 +238,33 @@ fn groups(offer: Option<&Offer>, talks: &[Talk<'_>]) -> GroupExchange {
         });
     }
     GroupExchange { asked: Asked::All, groups }
+}
+
+fn authentication(offer: Option<&Offer>, talks: &[Talk<'_>]) -> Authentication {
+    let talk = talks.iter().find(|talk| talk.question == Question::Login);
+    let answer = talk.and_then(|talk| {
+        if talk.heard.packet(message::USERAUTH_SUCCESS).is_some() {
+            return Some(vec!["none".to_owned()]);
+        }
+        let names = string(talk.heard.packet(message::USERAUTH_FAILURE)?.get(1..)?)?.0;
+        Some(names.split(|byte| *byte == b',').filter(|name| !name.is_empty()).take(50).map(text).collect())
+    });
+    let why = match (&answer, talk, offer) {
+        (Some(_), _, _) => None,
+        (None, _, None) => Some("it sent no lists".to_owned()),
+        (None, _, Some(offer)) if common(offer).is_none() => {
+            Some("no key exchange and cipher are offered that are known here (curves; ChaCha20, AES-GCM)".to_owned())
+        }
+        (None, Some(talk), _) => Some(talk.why()),
+        (None, None, _) => Some("no connection was made for it".to_owned()),
+    };
+    let methods = |names: Vec<String>| names.into_iter().map(|name| AuthMethod { name, outcome: Outcome::Present });
+    Authentication {
+        asked: if answer.is_some() { Asked::All } else { Asked::Only(vec![]) },
+        outcome: if answer.is_some() { Outcome::Present } else { Outcome::NotProven },
+        why,
+        user: login::USER.to_owned(),
+        methods: answer.map(methods).into_iter().flatten().collect(),
+        seen: talk.map(|talk| talk.seen),
+    }
 }

@@ -38,12 +38,24 @@ impl Offer {
 
     /// The packet that agrees to this offer with one method of key exchange and one host key algorithm.
     pub(super) fn accept(&self, kex: &str, host_key: &str) -> Vec<u8> {
+        let [to_server, to_client] = &self.cipher;
+        self.reply(kex, host_key, [&to_server.join(","), &to_client.join(",")], None)
+    }
+
+    /// The same with one cipher and without compression.
+    pub(super) fn accept_with(&self, kex: &str, host_key: &str, cipher: &str) -> Vec<u8> {
+        self.reply(kex, host_key, [cipher; 2], Some("none"))
+    }
+
+    fn reply(&self, kex: &str, host_key: &str, ciphers: [&str; 2], compression: Option<&str>) -> Vec<u8> {
         let mut payload = vec![message::KEXINIT];
         payload.extend([0; 16]);
-        put_string(&mut payload, kex.as_bytes());
-        put_string(&mut payload, host_key.as_bytes());
-        for list in [&self.cipher, &self.mac, &self.compression].into_iter().flatten() {
-            put_string(&mut payload, list.join(",").as_bytes());
+        let macs = self.mac.iter().map(|list| list.join(","));
+        let compressions =
+            self.compression.iter().map(|list| compression.map_or_else(|| list.join(","), str::to_owned));
+        let lists = [kex, host_key].into_iter().chain(ciphers).map(str::to_owned);
+        for list in lists.chain(macs).chain(compressions) {
+            put_string(&mut payload, list.as_bytes());
         }
         // No languages, no guess, and a number that is reserved.
         payload.extend([0; 8 + 1 + 4]);

@@ -3,6 +3,8 @@
 /// Message numbers (RFC 4250, section 4.1).
 pub(super) mod message {
     pub(in crate::ssh) const DISCONNECT: u8 = 1;
+    pub(in crate::ssh) const SERVICE_REQUEST: u8 = 5;
+    pub(in crate::ssh) const SERVICE_ACCEPT: u8 = 6;
     pub(in crate::ssh) const KEXINIT: u8 = 20;
     pub(in crate::ssh) const NEWKEYS: u8 = 21;
     /// `SSH_MSG_KEXDH_INIT`, and what other methods call the same.
@@ -15,6 +17,9 @@ pub(super) mod message {
     pub(in crate::ssh) const GEX_REPLY: u8 = 33;
     /// `SSH_MSG_KEX_DH_GEX_REQUEST`.
     pub(in crate::ssh) const GEX_REQUEST: u8 = 34;
+    pub(in crate::ssh) const USERAUTH_REQUEST: u8 = 50;
+    pub(in crate::ssh) const USERAUTH_FAILURE: u8 = 51;
+    pub(in crate::ssh) const USERAUTH_SUCCESS: u8 = 52;
 }
 
 /// Longest packet that must be supported (RFC 4253, section 6.1).
@@ -29,7 +34,7 @@ const MOST_IDENTIFICATION: usize = 253;
 pub(super) struct Side {
     /// Its identification string.
     pub(super) identification: Option<String>,
-    /// Payloads in the clear, in order, up to and with `SSH_MSG_NEWKEYS`.
+    /// Payloads, in order. What follows `SSH_MSG_NEWKEYS` stands in a record in the clear, or not at all.
     pub(super) packets: Vec<Vec<u8>>,
     /// What is no SSH.
     pub(super) broken: Option<String>,
@@ -78,9 +83,6 @@ impl Side {
             };
             side.packets.push(payload.to_vec());
             rest = after.get(length..).unwrap_or_default();
-            if payload.first() == Some(&message::NEWKEYS) {
-                return side;
-            }
         }
         side
     }
