@@ -1,4 +1,5 @@
 //! SSH servers as they are seen from outside, against what they were told to be, and against `ssh-audit`.
+#![allow(clippy::indexing_slicing, reason = "a test may panic")]
 
 use std::collections::BTreeSet;
 use std::io::Write as _;

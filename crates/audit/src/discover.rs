@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr, UdpSocket};
 
+use check_encryption::facts::SshSpec;
 use check_tls::target::TlsSpec;
 use model::{Asked, Facts, NotLookedAt, Subject, Target, Undeclared};
 use serde::Deserialize;
@@ -157,25 +158,30 @@ pub(crate) fn write_answers(scope: &mut ScopeFacts, facts: &Facts, answers: &BTr
     }
 }
 
-/// What became of a listener that was tried: a target for the TLS probe, or a line on why there is none.
+/// What became of a listener that was tried: a target for the probe of TLS or of SSH, or a line on why there is none.
 ///
 /// # Errors
-/// The line, where it does not speak TLS or did not say.
+/// The line, where it speaks neither or did not say.
 pub(crate) fn found(listener: &Target, facts: Option<&Facts>) -> Result<Target, NotLookedAt> {
     let text = |key: &str| facts.and_then(|f| f.get(key)).and_then(|v| v.as_str());
     let reach = listener.subject.spec.get("address").and_then(|a| a.as_str()).unwrap_or_default();
     let what = listener.address.clone();
+    let target = |sort: &str, spec: Result<serde_json::Value, _>| Target {
+        name: format!("{sort}:{reach}"),
+        of: "host".to_owned(),
+        address: what.clone(),
+        labels: BTreeMap::new(),
+        discovered: true,
+        subject: Subject { sort: sort.to_owned(), spec: spec.unwrap_or_default() },
+    };
+    let address = || reach.to_owned();
     let why = match (text("outcome"), text("spoke"), text("why")) {
         (Some("present"), ..) => {
-            let spec = TlsSpec { address: reach.to_owned(), host: None, sni: vec![None], trust: vec![] };
-            return Ok(Target {
-                name: format!("tls:{reach}"),
-                of: "host".to_owned(),
-                address: what,
-                labels: BTreeMap::new(),
-                discovered: true,
-                subject: Subject { sort: "tls".to_owned(), spec: serde_json::to_value(spec).unwrap_or_default() },
-            });
+            let spec = TlsSpec { address: address(), host: None, sni: vec![None], trust: vec![] };
+            return Ok(target("tls", serde_json::to_value(spec)));
+        }
+        (Some("absent"), Some("ssh"), _) => {
+            return Ok(target("ssh", serde_json::to_value(SshSpec { address: address() })));
         }
         (Some("absent"), Some(spoke), _) => format!("tried for TLS: it speaks {spoke}"),
         (Some("absent"), None, _) => "tried for TLS: it does not speak it".to_owned(),
