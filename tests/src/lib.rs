@@ -19,7 +19,7 @@ mod stunnel;
 pub use audit::{Assessment, Gate};
 pub use authority::{Authority, Identity, Key, Lab, Leaf};
 pub use backup::{
-    Audited, Borg, BorgKey, Cipher, DumpFormat, Job, Mariadb, Pgbackrest, Postgres, Redis, Restic, Working,
+    Audited, Borg, BorgKey, Cipher, DumpFormat, Job, Mariadb, Pgbackrest, Postgres, Redis, Restic, Working, this_host,
     write_canary, write_sources,
 };
 pub use facts::{TlsFacts, Truth, VERSIONS};

@@ -2,15 +2,16 @@
 
 use anyhow::{Context as _, Result, ensure};
 use serde_json::Value;
-use tests::{Audited, Borg, BorgKey, Probity, Restic};
+use tests::{Audited, Borg, BorgKey, Probity, Restic, this_host};
 
 const DRILL: &[&str] = &["drill", "--allow-commands"];
 
 fn restic_target(restic: &Restic, drill: &str) -> String {
     format!(
-        "{{ restic: {{ repository: \"{}\", password: \"file:{}\" }}, expect: {{ hosts: [host1], paths: [\"{}\"] }}, drill: {{ {drill} }} }}",
+        "{{ restic: {{ repository: \"{}\", password: \"file:{}\" }}, expect: {{ hosts: [{}], paths: [\"{}\"] }}, drill: {{ {drill} }} }}",
         restic.repository().display(),
         restic.password_file().display(),
+        this_host(),
         restic.source().display(),
     )
 }
@@ -19,7 +20,7 @@ fn restic_target(restic: &Restic, drill: &str) -> String {
 fn settled() -> Result<Restic> {
     let restic = Restic::empty()?;
     std::thread::sleep(std::time::Duration::from_secs(2));
-    restic.backup(&[&restic.source()], "host1", &[], None)?.finished.expect_code(0)?;
+    restic.backup(&[&restic.source()], &this_host(), &[], None)?.finished.expect_code(0)?;
     Ok(restic)
 }
 
@@ -62,7 +63,7 @@ fn what_comes_back_is_what_was_written_and_the_canary_flies_from_drill_to_drill(
     first.probity.run(["verify", "pack"])?.expect_code(0)?;
 
     std::thread::sleep(std::time::Duration::from_secs(2));
-    restic.backup(&[&restic.source()], "host1", &[], None)?.finished.expect_code(0)?;
+    restic.backup(&[&restic.source()], &this_host(), &[], None)?.finished.expect_code(0)?;
     let second = Audited::again(first.probity, "backup-full", &target, DRILL)?;
     ensure!(fact(&second, "/canary/outcome")? == "present", "{}", fact(&second, "/canary")?);
     ensure!(second.verdict("BAK-RESTORE") == "pass", "{}\n{}", second.reasons("BAK-RESTORE"), second.finished);
@@ -123,4 +124,21 @@ fn borg_gives_back_samples_without_a_lock() -> Result<()> {
     ensure!(same == 5, "{samples}\n{}", audited.finished);
     ensure!(audited.fact("backup-restore", "/restored/files")? == 5, "samples alone came back");
     nothing_is_left(&audited.probity)
+}
+
+#[test]
+fn another_machines_copy_is_not_compared_with_files_of_this_one() -> Result<()> {
+    let restic = Restic::empty()?;
+    std::thread::sleep(std::time::Duration::from_secs(2));
+    restic.backup(&[&restic.source()], "elsewhere", &[], None)?.finished.expect_code(0)?;
+    let target = restic_target(&restic, "whole: true").replace(&format!("[{}]", this_host()), "[elsewhere]");
+    let drilled = Audited::of("backup-full", &target, DRILL)?;
+    ensure!(drilled.fact("backup-restore", "/samples/outcome")? == "not_proven", "{}", drilled.finished);
+    ensure!(
+        drilled.fact("backup-restore", "/samples/why")?.as_str().is_some_and(|why| why.contains("elsewhere")),
+        "{}",
+        drilled.finished
+    );
+    ensure!(drilled.verdict("BAK-RESTORE") == "inconclusive", "{}", drilled.finished);
+    Ok(())
 }

@@ -128,3 +128,18 @@ fn what_cannot_be_opened_is_not_proven_and_says_why() -> Result<()> {
     ensure!(locks.as_array().is_some_and(|l| l.len() == 1), "{locks}");
     Ok(())
 }
+
+#[test]
+fn a_repository_without_its_data_is_not_fresh_by_its_log() -> Result<()> {
+    let restic = Restic::empty()?;
+    let job = restic.backup(&[&restic.source()], "host1", &[], None)?;
+    let more = logged(&job.log, 0)?;
+    let whole = Audited::of("baseline", &target(&restic, "max_age: 26h", &more), &["audit"])?;
+    ensure!(whole.verdict("BAK-FRESH") == "pass", "{}", whole.finished);
+    for pack in std::fs::read_dir(restic.repository().join("data"))? {
+        std::fs::remove_dir_all(pack?.path())?;
+    }
+    let gone = Audited::of("baseline", &target(&restic, "max_age: 26h", &more), &["audit"])?;
+    ensure!(gone.verdict("BAK-FRESH") == "inconclusive", "{}", gone.finished);
+    Ok(())
+}

@@ -38,7 +38,8 @@ pub(crate) async fn establish(spec: &BackupSpec, adapter: &dyn Adapter, reposito
                 Ok(bytes) => {
                     let older = older_than_copy(spec, repository, path, cx).await;
                     let jobs = log::read(&String::from_utf8_lossy(&bytes));
-                    jobs.iter().for_each(|job| apply(job, repository, by_id, &older));
+                    let place = |name: &str| spec.declared.files.as_ref().map(|source| path_of(source, name));
+                    jobs.iter().for_each(|job| apply(job, repository, by_id, &older, &place));
                 }
                 Err(e) => repository.notes.push(format!("the log can't be read: {e}")),
             }
@@ -53,10 +54,12 @@ pub(crate) async fn establish(spec: &BackupSpec, adapter: &dyn Adapter, reposito
 /// copy that it tells of. Only files can be written over.
 async fn older_than_copy(spec: &BackupSpec, repository: &Repository, log: &str, cx: &Cx) -> BTreeSet<String> {
     let Some(source) = &spec.declared.files else { return BTreeSet::new() };
-    let closed = cx.metadata(log).await.map_or(i64::MIN, |found| found.modified);
+    let closed = cx.metadata(log).await.map_or(i64::MIN, |found| found.modified.max(found.changed));
     let mut older = BTreeSet::new();
     for snapshot in &repository.snapshots {
-        let written = cx.metadata(path_of(source, &snapshot.name)).await.map_or(i64::MAX, |found| found.modified);
+        // The kernel's own time as well: that of the content can be set, and is kept by a copy.
+        let written = cx.metadata(path_of(source, &snapshot.name)).await;
+        let written = written.map_or(i64::MAX, |found| found.modified.max(found.changed));
         if written > closed {
             older.insert(snapshot.name.clone());
         }
@@ -66,10 +69,20 @@ async fn older_than_copy(spec: &BackupSpec, repository: &Repository, log: &str, 
 
 /// What the log of a job says of the copies that it made. A complaint outweighs everything. `by_id`: names of copies can
 /// be used again, ids can't. `not`: copies that it can't be about.
-fn apply(job: &log::Job, repository: &mut Repository, by_id: bool, not: &BTreeSet<String>) {
+fn apply(
+    job: &log::Job,
+    repository: &mut Repository,
+    by_id: bool,
+    not: &BTreeSet<String>,
+    place: &dyn Fn(&str) -> Option<String>,
+) {
     // restic shortens its ids to eight digits.
     let short = |made: &str, name: &str| name.len() == 64 && is_hex(name) && made.len() >= 8 && name.starts_with(made);
-    let file = |made: &str, name: &str| made.rsplit('/').next() == Some(name);
+    // A whole path is that of one file alone; others may have the same name.
+    let file = |made: &str, name: &str| match made.starts_with('/') {
+        true => place(name).is_some_and(|place| place == *made),
+        false => made.rsplit('/').next() == Some(name),
+    };
     let named = |name: &str| job.made.iter().any(|made| made == name || short(made, name) || file(made, name));
     let Repository { contents, snapshots, .. } = repository;
     let same = |name: &str| !by_id || job.id.is_some() && contents.get(name) == job.id.as_ref();

@@ -37,7 +37,7 @@ pub(crate) fn facts(kind: SourceKind, spec: &BackupSpec, repository: Repository)
         encryption,
         locks,
         required: wanted.iter().map(|w| required(w, &snapshots, &groups, claims)).collect(),
-        recovery: wanted.iter().map(|w| recovery(w, &snapshots)).collect(),
+        recovery: wanted.iter().map(|w| recovery(w, &snapshots, claims)).collect(),
         histories: groups.iter().map(|(name, of)| history(name, of, &asked)).collect(),
         sizes: groups.iter().map(|(name, of)| sizes(name, of)).collect(),
         catalogue: Catalogue { asked, snapshots },
@@ -185,7 +185,7 @@ fn required(
         in_newest: None,
     };
     match (newest, wanted.role) {
-        (None, _) => match snapshots.iter().rev().find(|s| wanted.may_be_in(s)) {
+        (None, _) => match snapshots.iter().rev().find(|s| !claims && wanted.may_be_in(s)) {
             Some(unseen) => {
                 required.outcome = Outcome::NotProven;
                 required.why = Some(not_all(unseen));
@@ -206,7 +206,7 @@ fn required(
                 || snapshots.iter().rev().find(|s| s.host == found.host && s.databases.is_empty() && goes_on(s));
             let of_series = || groups.get(&series(found)).and_then(|g| g.last()).copied();
             let last = if wanted.path.is_some() && found.series.is_none() { of_job() } else { of_series() };
-            let unseen = |last: &Snapshot| wanted.may_be_in(last) || claims && last.listed != Asked::All;
+            let unseen = |last: &Snapshot| last.listed != Asked::All && (claims || !wanted.is_in(last));
             required.in_newest = last.filter(|last| !unseen(last)).map(|last| wanted.is_in(last));
         }
     }
@@ -221,7 +221,7 @@ fn count(copies: usize) -> String {
     if copies == 1 { "the one that there is".to_owned() } else { format!("the {copies} that there are") }
 }
 
-fn recovery(wanted: &Wanted, snapshots: &[Snapshot]) -> Recovery {
+fn recovery(wanted: &Wanted, snapshots: &[Snapshot], claims: bool) -> Recovery {
     let mut recovery = Recovery {
         name: wanted.name.clone(),
         role: wanted.role,
@@ -233,8 +233,11 @@ fn recovery(wanted: &Wanted, snapshots: &[Snapshot]) -> Recovery {
     };
     let mut unknown: Option<&Snapshot> = None;
     let mut lacking: Option<&Snapshot> = None;
+    let mut unlisted: Option<&Snapshot> = None;
     for snapshot in snapshots.iter().rev().filter(|s| wanted.is_in(s)) {
         match snapshot.complete.outcome {
+            // A log says that the job ended well, not that anything of it is still there.
+            Outcome::Present if claims && snapshot.listed != Asked::All => unlisted = unlisted.or(Some(snapshot)),
             Outcome::Present if snapshot.missing_parents.is_empty() => {
                 // A newer copy of which nothing is known may be complete as well; the older proof stands.
                 recovery.outcome = Outcome::Present;
@@ -247,7 +250,12 @@ fn recovery(wanted: &Wanted, snapshots: &[Snapshot]) -> Recovery {
             Outcome::Present | Outcome::Absent => lacking = lacking.or(Some(snapshot)),
         }
     }
-    if let Some(snapshot) = unknown {
+    if let Some(snapshot) = unlisted {
+        recovery.outcome = Outcome::NotProven;
+        recovery.snapshot = Some(snapshot.name.clone());
+        recovery.recovery_point.clone_from(&snapshot.recovery_point);
+        recovery.why = Some(format!("the files in {} were not, or could not be, listed", snapshot.name));
+    } else if let Some(snapshot) = unknown {
         recovery.outcome = Outcome::NotProven;
         recovery.snapshot = Some(snapshot.name.clone());
         recovery.recovery_point.clone_from(&snapshot.recovery_point);
@@ -259,7 +267,7 @@ fn recovery(wanted: &Wanted, snapshots: &[Snapshot]) -> Recovery {
             None => snapshot.complete.why.clone().unwrap_or_else(|| "something is missing".to_owned()),
         };
         recovery.why = Some(format!("{} is not complete: {why}", snapshot.name));
-    } else if let Some(unseen) = snapshots.iter().rev().find(|s| wanted.may_be_in(s)) {
+    } else if let Some(unseen) = snapshots.iter().rev().find(|s| !claims && wanted.may_be_in(s)) {
         recovery.outcome = Outcome::NotProven;
         recovery.why = Some(not_all(unseen));
     } else {

@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use model::Asked;
 use probe::Cx;
 
+use crate::derive::Wanted;
 use crate::facts::{Basis, Complete, Outcome, Snapshot};
 use crate::source::{Adapter, Entry, Repository};
 use crate::target::BackupSpec;
@@ -31,7 +32,8 @@ struct Seen {
 /// Fills in `files` and `bytes` of the copies that matter most, as far as the time allows, and takes out the paths that
 /// are only claimed.
 pub(crate) async fn measure(spec: &BackupSpec, adapter: &dyn Adapter, repository: &mut Repository, cx: &Cx) {
-    let mut chosen = choose(&repository.snapshots, adapter.paths_are_claims());
+    let wanted = crate::derive::wanted(&spec.expected);
+    let mut chosen = choose(&repository.snapshots, &wanted, adapter.paths_are_claims());
     let mut seen = BTreeSet::new();
     chosen.retain(|i| content(repository, *i).is_none_or(|content| seen.insert(content.to_owned())));
     let chosen = chosen.into_iter().filter_map(|i| Some((i, repository.snapshots.get(i)?)));
@@ -60,16 +62,12 @@ pub(crate) async fn measure(spec: &BackupSpec, adapter: &dyn Adapter, repository
         .collect()
         .await;
     let mut sizes: BTreeMap<String, (i64, i64, Vec<String>)> = BTreeMap::new();
+    let mut known_now = BTreeSet::new();
     for (index, seen) in answers {
         let content = content(repository, index).map(str::to_owned);
         let Some(snapshot) = repository.snapshots.get_mut(index) else { continue };
-        let Some(seen) = seen else {
-            // Nothing shows that what was to be copied is there; nor that it is not.
-            if adapter.paths_are_claims() {
-                snapshot.listed = Asked::Only(Vec::new());
-            }
-            continue;
-        };
+        let Some(seen) = seen else { continue };
+        known_now.insert(index);
         let empty = snapshot.paths.iter().zip(&seen.held).filter(|(_, held)| !**held).map(|(path, _)| path.clone());
         let known = (seen.files, seen.bytes, empty.collect::<Vec<String>>());
         sizes.extend(content.map(|content| (content, known)));
@@ -89,8 +87,12 @@ pub(crate) async fn measure(spec: &BackupSpec, adapter: &dyn Adapter, repository
         }
     }
     let Repository { contents, snapshots, .. } = repository;
-    for snapshot in snapshots {
+    for (index, snapshot) in snapshots.iter_mut().enumerate() {
         let Some((files, bytes, empty)) = contents.get(&snapshot.name).and_then(|content| sizes.get(content)) else {
+            // Nothing shows that what was to be copied is there; nor that it is not.
+            if adapter.paths_are_claims() && !known_now.contains(&index) {
+                snapshot.listed = Asked::Only(Vec::new());
+            }
             continue;
         };
         snapshot.files = snapshot.files.or(Some(*files));
@@ -114,23 +116,25 @@ fn rooted(path: &str) -> [String; 2] {
     [whole, last]
 }
 
-/// Positions of the copies to measure, the newest of every series first.
-fn choose(snapshots: &[Snapshot], claims: bool) -> Vec<usize> {
+/// Positions of the copies to measure: first those of what the inventory names, of these the newest of every series first.
+fn choose(snapshots: &[Snapshot], wanted: &[Wanted], claims: bool) -> Vec<usize> {
     let mut series: BTreeMap<String, Vec<(Option<Timestamp>, usize)>> = BTreeMap::new();
     for (index, snapshot) in snapshots.iter().enumerate().filter(|(_, s)| s.outcome == Outcome::Present) {
         let at = snapshot.recovery_point.as_deref().and_then(|t| t.parse().ok());
         series.entry(crate::derive::series(snapshot)).or_default().push((at, index));
     }
-    let mut ranked: Vec<(usize, usize)> = Vec::new();
+    let named = |index: usize| snapshots.get(index).is_some_and(|s| wanted.iter().any(|w| w.is_in(s)));
+    let mut ranked: Vec<(bool, usize, usize)> = Vec::new();
     for of in series.values_mut() {
         of.sort_unstable_by(|a, b| b.cmp(a));
         let step = of.len().saturating_sub(NEWEST).div_ceil(SPREAD).max(1);
         let chosen = of.iter().take(NEWEST).chain(of.iter().skip(NEWEST).step_by(step));
-        ranked.extend(chosen.map(|(_, index)| *index).enumerate());
+        let chosen = chosen.map(|(_, index)| *index).enumerate();
+        ranked.extend(chosen.map(|(rank, index)| (!named(index), rank, index)));
     }
     ranked.sort_unstable();
-    let unknown = |(rank, i): &(usize, usize)| {
+    let unknown = |(_, rank, i): &(bool, usize, usize)| {
         claims && *rank < 2 || snapshots.get(*i).is_some_and(|s| s.bytes.is_none() || s.files.is_none())
     };
-    ranked.into_iter().filter(unknown).map(|(_, i)| i).take(MOST).collect()
+    ranked.into_iter().filter(unknown).map(|(_, _, i)| i).take(MOST).collect()
 }

@@ -28,7 +28,7 @@ pub use mariadb::Mariadb;
 pub use pgbackrest::{Cipher, Pgbackrest};
 pub use postgres::{DumpFormat, Postgres};
 pub use redis::Redis;
-pub use restic::Restic;
+pub use restic::{Restic, this_host};
 
 use crate::probity::Finished;
 

@@ -82,7 +82,7 @@ fn inventory(lab: &Lab, folder: &Path, more: &str) -> Result<()> {
     let [repository, password] = lab.words.as_slice() else { anyhow::bail!("the lab names no repository") };
     let text = format!(
         "service: bars\npolicy: [backup-full]\ntargets:\n  - name: it\n    backup: {{ restic: {{ repository: \"{repository}\", \
-         password: \"file:{password}\" }}, expect: {{ hosts: [host1] }}{more} }}\n"
+         password: \"file:{password}\" }}, expect: {{ }}{more} }}\n"
     );
     Ok(std::fs::write(folder.join("probity.yaml"), text)?)
 }

@@ -32,7 +32,9 @@ pub(super) struct Job {
 }
 
 /// Lines of tools that say nothing about what was copied.
-const HARMLESS: [&str; 14] = [
+const HARMLESS: [&str; 16] = [
+    "tar: removing leading `/' from member names",
+    "tar: removing leading `/' from hard link targets",
     "repository ",
     "open repository",
     "lock repository",

@@ -30,7 +30,7 @@ fn snapshot(name: &str, at: &str, paths: &[&str]) -> Snapshot {
     }
 }
 
-fn derived(snapshots: Vec<Snapshot>, expect: Expect) -> BackupFacts {
+fn derived_of(kind: SourceKind, snapshots: Vec<Snapshot>, expect: Expect) -> BackupFacts {
     let restic = Restic {
         repository: "r".into(),
         password: "env:X".into(),
@@ -50,7 +50,11 @@ fn derived(snapshots: Vec<Snapshot>, expect: Expect) -> BackupFacts {
         continuity: vec![],
         notes: vec![],
     };
-    facts(SourceKind::Restic, &spec, repository)
+    facts(kind, &spec, repository)
+}
+
+fn derived(snapshots: Vec<Snapshot>, expect: Expect) -> BackupFacts {
+    derived_of(SourceKind::Restic, snapshots, expect)
 }
 
 fn expect(hosts: &[&str], paths: &[&str]) -> Expect {
@@ -161,11 +165,25 @@ fn gaps_and_spans() {
 fn what_was_not_listed_is_not_missing() {
     let mut new = snapshot("new", "2026-11-24T00:00:00Z", &["/srv"]);
     new.listed = Asked::Only(vec![]);
-    let found =
-        derived(vec![snapshot("old", "2026-11-23T00:00:00Z", &["/srv", "/etc"]), new], expect(&[], &["/etc", "/opt"]));
+    let old = snapshot("old", "2026-11-23T00:00:00Z", &["/srv", "/etc"]);
+    let found = derived_of(SourceKind::Files, vec![old, new], expect(&[], &["/etc", "/opt"]));
     assert_eq!((found.required[0].outcome, found.required[0].in_newest), (Outcome::Present, None));
     assert_eq!((found.required[1].outcome, found.recovery[1].outcome), (Outcome::NotProven, Outcome::NotProven));
     assert_eq!(found.required[1].why.as_deref(), Some("not all that is in new was seen"));
+}
+
+/// restic and Borg record what the job was told to copy: without a listing nothing shows that it is there, though a log
+/// says that the job ended well. What it was not told to copy is not there.
+#[test]
+fn what_a_job_was_told_to_copy_is_no_proof() {
+    let mut new = snapshot("new", "2026-11-24T00:00:00Z", &["/srv"]);
+    new.complete.outcome = Outcome::Present;
+    let wanted = || expect(&[], &["/srv", "/opt"]);
+    assert_eq!(derived(vec![new.clone()], wanted()).recovery[0].outcome, Outcome::Present);
+    new.listed = Asked::Only(vec![]);
+    let found = derived(vec![new], wanted());
+    assert_eq!((found.recovery[0].outcome, found.required[0].in_newest), (Outcome::NotProven, None));
+    assert_eq!((found.recovery[1].outcome, found.required[1].outcome), (Outcome::Absent, Outcome::Absent));
 }
 
 #[test]

@@ -4,7 +4,7 @@ use std::hash::{BuildHasher as _, RandomState};
 
 use jiff::Timestamp;
 use model::FailureClass;
-use probe::Cx;
+use probe::{Cx, Metadata};
 
 use crate::pattern::fits;
 
@@ -29,6 +29,11 @@ pub(super) struct Chosen {
     pub(super) why: Option<String>,
 }
 
+/// Whether a file was as it is before a copy was begun.
+pub(super) fn is_older(found: &Metadata, begun: Timestamp) -> bool {
+    found.changed < begun.as_second() && found.modified < begun.as_second()
+}
+
 /// Chooses up to `count` files below the paths, each as likely as any other (reservoir sampling).
 pub(super) async fn files(cx: &Cx, tops: &[String], begun: Timestamp, except: &[String], count: usize) -> Chosen {
     let mut chosen = Chosen::default();
@@ -50,7 +55,8 @@ pub(super) async fn files(cx: &Cx, tops: &[String], begun: Timestamp, except: &[
                 continue;
             }
         };
-        if found.is_file && found.changed < begun.as_second() && found.modified < begun.as_second() {
+        // An empty file would show nothing by coming back.
+        if found.is_file && found.size > 0 && is_older(&found, begun) {
             chosen.of += 1;
             if chosen.paths.len() < count {
                 chosen.paths.push(path);

@@ -7,7 +7,7 @@ use std::time::Instant;
 use futures::StreamExt as _;
 use jiff::Timestamp;
 use model::{Asked, Failure, FailureClass};
-use probe::{Cx, FileError, Metadata};
+use probe::{Cx, Metadata};
 
 use super::report::millis;
 use super::{canary, choose, early};
@@ -33,10 +33,10 @@ pub(super) async fn drill(
     adapter: &dyn Adapter,
     cx: &Cx,
 ) -> Result<RestoreFacts, Failure> {
-    let (told, mut scratch) = (OnceLock::new(), cx.scratch("restore").await?);
-    let begun_in = scratch.clone();
-    let (mut repository, early) = match drill.whole {
-        true => early::list(spec, adapter, &begun_in, &told, cx).await?,
+    let (told, scratch) = (OnceLock::new(), cx.scratch("restore").await?);
+    // A repository that is pinned is looked at before anything is taken from it.
+    let (mut repository, early) = match drill.whole && spec.expected.id.is_none() {
+        true => early::list(spec, adapter, &scratch, &told, cx).await?,
         false => (adapter.copies(spec, cx).await?, None),
     };
     pinned(spec, &repository)?;
@@ -46,13 +46,22 @@ pub(super) async fn drill(
     };
     let begun = snapshot.recovery_point.as_deref().and_then(|t| t.parse::<Timestamp>().ok());
     let count = usize::try_from(drill.samples.unwrap_or(SAMPLES)).unwrap_or(usize::MAX);
-    let chosen = match begun {
-        Some(begun) => sample(spec, &snapshot, begun, count, cx).await,
-        None => choose::Chosen { why: Some("the copy carries no time".into()), ..choose::Chosen::default() },
-    };
     if drill.whole {
         room(&snapshot, &scratch, cx)?;
     }
+    let choose = async {
+        match begun {
+            Some(begun) => sample(spec, &snapshot, begun, count, cx).await,
+            None => choose::Chosen { why: Some("the copy carries no time".into()), ..choose::Chosen::default() },
+        }
+    };
+    let restore_early = async {
+        match early {
+            Some(early) => early.of(&snapshot.name).await,
+            None => None,
+        }
+    };
+    let (chosen, restored_early) = futures::join!(choose, restore_early);
     let mut named = chosen.paths.clone();
     named.extend(drill.canary.clone());
     if named.is_empty() && !drill.whole {
@@ -63,18 +72,16 @@ pub(super) async fn drill(
     let paths = (!drill.whole).then_some(named.as_slice());
     let mut live = Vec::new();
     for path in &chosen.paths {
-        live.push(Live { path: path.clone(), before: cx.metadata(path).await });
+        let before = cx.metadata(path).await.ok();
+        // It may have changed since it was chosen.
+        let before = before.filter(|found| begun.is_some_and(|begun| choose::is_older(found, begun)));
+        live.push(Live { path: path.clone(), before });
     }
-    let restored_early = match early {
-        Some(early) => early.of(&snapshot.name).await,
-        None => None,
-    };
     let (outcome, millis) = match restored_early {
         Some(timed) => timed,
         None => {
-            if drill.whole && told.get().is_some() {
-                scratch = cx.scratch("restore").await?;
-            }
+            // What another copy left there counts for nothing.
+            empty(&scratch).await?;
             let began = Instant::now();
             let outcome = adapter.restore(spec, &snapshot, paths, &scratch, cx).await;
             // Files can be used as soon as the tool is done with them.
@@ -129,6 +136,12 @@ pub(super) async fn drill(
 
 /// Chooses files below each path that must be in the copy, so that none of them is passed over for a larger one.
 async fn sample(spec: &BackupSpec, snapshot: &Snapshot, begun: Timestamp, count: usize, cx: &Cx) -> choose::Chosen {
+    let this_host = rustix::system::uname().nodename().to_string_lossy().into_owned();
+    if let Some(host) = snapshot.host.as_ref().filter(|host| **host != this_host) {
+        // Files of the same names here are other files.
+        let why = format!("it is a copy of {host}, and this is {this_host}; drill it there");
+        return choose::Chosen { why: Some(why), ..choose::Chosen::default() };
+    }
     let wanted = wanted(&spec.expected).into_iter().filter(|w| w.is_in(snapshot)).filter_map(|w| w.path);
     let mut tops: Vec<String> = wanted.collect();
     if tops.is_empty() {
@@ -147,6 +160,23 @@ async fn sample(spec: &BackupSpec, snapshot: &Snapshot, begun: Timestamp, count:
     chosen.paths.sort();
     chosen.paths.dedup();
     chosen
+}
+
+/// Takes everything out of a scratch folder.
+async fn empty(scratch: &Path) -> Result<(), Failure> {
+    let folder = scratch.to_owned();
+    let work = tokio::task::spawn_blocking(move || {
+        for entry in std::fs::read_dir(folder)? {
+            let entry = entry?;
+            match entry.file_type()?.is_dir() {
+                true => std::fs::remove_dir_all(entry.path())?,
+                false => std::fs::remove_file(entry.path())?,
+            }
+        }
+        Ok(())
+    });
+    let done = work.await.unwrap_or_else(|e| Err(std::io::Error::other(e)));
+    done.map_err(|e| Failure::new(FailureClass::Interrupted, format!("{}: can't be emptied: {e}", scratch.display())))
 }
 
 /// Whether it is the repository that the inventory pins: a drill on another one shows nothing of this.
@@ -289,7 +319,8 @@ fn restored_at(scratch: &Path, snapshot: &Snapshot, path: &str) -> Option<PathBu
 /// A live file as it was before the restore began.
 struct Live {
     path: String,
-    before: Result<Metadata, FileError>,
+    /// Nothing where it is not as it was when the copy was begun.
+    before: Option<Metadata>,
 }
 
 /// Compares a live file with what came back.
@@ -300,10 +331,10 @@ async fn compare(cx: &Cx, live: Live, restored: Option<PathBuf>) -> Sample {
         return sample(Outcome::Absent, Some("it did not come back".to_owned()));
     };
     let same = cx.same_content(&path, &restored).await;
-    let after = cx.metadata(&path).await;
+    let after = cx.metadata(&path).await.ok();
     match same {
         Ok(true) => sample(Outcome::Present, None),
-        Ok(false) if before.is_ok() && before == after => sample(
+        Ok(false) if before.is_some() && before == after => sample(
             Outcome::Absent,
             Some("what came back is not what is in use, which has not changed since".to_owned()),
         ),

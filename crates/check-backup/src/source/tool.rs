@@ -13,6 +13,9 @@ use crate::scalar::secret_in;
 /// Characters of a tool's own words in a message, at most.
 const MOST_SAID: usize = 300;
 
+/// What a tool says where this machine takes no more, in any of its lines.
+const FULL: [&str; 4] = ["no space left on device", "disk quota exceeded", "file too large", "too many open files"];
+
 /// Variables that a tool sees and nobody else.
 #[derive(Default)]
 pub(crate) struct Secrets {
@@ -254,6 +257,13 @@ impl Tool {
         let stderr = String::from_utf8_lossy(&output.stderr);
         let said = self.said(&output.stderr).unwrap_or_else(|| "it said nothing".to_owned());
         let ended = output.exit.map_or_else(|| "was killed".to_owned(), |code| format!("ended with {code}"));
+        if let Some(full) = FULL.iter().find(|words| stderr.to_lowercase().contains(**words)) {
+            let message = format!("{} {} {ended}: {full}", self.program, arguments.join(" "));
+            return Failure::new(
+                FailureClass::Interrupted,
+                format!("{message}; that says nothing of the copy; make room"),
+            );
+        }
         let (class, advice) = (self.hint)(&stderr).unwrap_or((FailureClass::Unreadable, "run it by hand to see more"));
         Failure::new(class, format!("{} {} {ended}: {said}; {advice}", self.program, arguments.join(" ")))
     }
