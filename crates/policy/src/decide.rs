@@ -181,7 +181,7 @@ impl<'a> Decision<'_, 'a> {
     /// A list on the way to those that are looked at: all of it must have been looked for.
     fn outer(&mut self, list: &Found<'_>, beside: &mut BTreeSet<String>) {
         if !matches!(asked(list), Asked::Nothing | Asked::All) && !matches!(self.concern(None, None), Concern::No) {
-            self.unproven.say(format!("not all of {} was looked for", called(&list.at)));
+            self.unproven.say(format!("not all of {} was looked for{}", called(&list.at), why_of(list.holder)));
         }
         for (entry, at) in entries_beside(list, beside) {
             if !matches!(self.concern(None, Some(entry)), Concern::No) {
@@ -197,7 +197,10 @@ impl<'a> Decision<'_, 'a> {
         }
         if list.unproven {
             self.unproven.push(|| Reason {
-                message: format!("{} is not proven", name_of(list.parent).unwrap_or_else(|| called(&list.at))),
+                message: {
+                    let name = name_of(list.parent).unwrap_or_else(|| called(&list.at));
+                    format!("{name} is not proven{}", why_of(list.holder))
+                },
                 item: Some(list.at.clone()),
                 cites: (self.subject.cite)(list, 0, None),
             });
@@ -228,7 +231,7 @@ impl<'a> Decision<'_, 'a> {
                 self.cover.iter().map(String::as_str).filter(|name| !known.contains(name)).collect()
             }
             Asked::Names(_) if self.cover.is_empty() => {
-                self.unproven.say(format!("not all of {} was looked for", called(&list.at)));
+                self.unproven.say(format!("not all of {} was looked for{}", called(&list.at), why_of(list.holder)));
                 return false;
             }
             Asked::Names(asked) => self.cover.iter().map(String::as_str).filter(|name| !asked.contains(name)).collect(),
@@ -298,13 +301,10 @@ impl<'a> Decision<'_, 'a> {
 
     /// A thing that says of itself that it is not proven.
     fn not_proven(&mut self, item: &Fact, at: &str, list: &Found<'_>, i: usize) {
-        self.unproven.push(|| {
-            let why = item.text_at("why").map_or_else(String::new, |why| format!(": {why}"));
-            Reason {
-                message: format!("{} is not proven{why}", label(item, list, at)),
-                item: Some(at.to_owned()).filter(|at| !at.is_empty()),
-                cites: (self.subject.cite)(list, i, Some(item)),
-            }
+        self.unproven.push(|| Reason {
+            message: format!("{} is not proven{}", label(item, list, at), why_of(item)),
+            item: Some(at.to_owned()).filter(|at| !at.is_empty()),
+            cites: (self.subject.cite)(list, i, Some(item)),
         });
     }
 
@@ -381,6 +381,11 @@ fn called(at: &str) -> &str {
         Some((holder, name)) if holder == name || holder.ends_with(&format!(".{name}")) => holder,
         _ => at,
     }
+}
+
+/// What a thing says stood in the way, as the end of a sentence.
+fn why_of(item: &Fact) -> String {
+    item.text_at("why").map_or_else(String::new, |why| format!(": {why}"))
 }
 
 fn name_of(item: &Fact) -> Option<&str> {

@@ -1,7 +1,6 @@
 //! Runs probes on targets: every pair leaves exactly one piece of evidence, whatever happens.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -251,27 +250,38 @@ impl Run {
 /// Ends when the scratch folders of a drill hold too much, with the reason; never for what is no drill.
 async fn full(journal: Option<&Arc<Journal>>, limits: &Limits) -> String {
     let Some(journal) = journal else { return std::future::pending().await };
-    let mut pause = LOOK;
+    let (mut next, mut floor) = (Instant::now(), 0);
     loop {
-        tokio::time::sleep(pause).await;
+        tokio::time::sleep(LOOK).await;
         let (journal, most) = (Arc::clone(journal), limits.scratch_bytes);
+        // Looking at many files costs time: a twentieth of it at most, and at once where the file system lost as many bytes
+        // as the drill had left. What the file system itself tells is always looked at.
+        let due = next <= Instant::now();
         let began = Instant::now();
         let measured = tokio::task::spawn_blocking(move || {
             let folders = journal.scratch_folders();
+            let spaces: Vec<(u64, u64)> = folders.iter().filter_map(|folder| tree::space(folder).ok()).collect();
+            // A drill must not be what fills a production machine's disk.
+            let full = spaces.iter().position(|(free, all)| *free < KEEP_FREE.min(all / 20));
+            if let Some(folder) = full.and_then(|at| folders.get(at)) {
+                let folder = folder.display();
+                return Err(format!("the file system of {folder} is nearly full; choose another with --scratch"));
+            }
+            let free = spaces.iter().map(|(free, _)| *free).min().unwrap_or(u64::MAX);
+            if !due && free >= floor {
+                return Ok(None);
+            }
             let taken = folders.iter().map(|folder| tree::bytes(folder)).fold(0, u64::saturating_add);
             if taken > most {
-                return Some(format!("its scratch folders hold more than {most} bytes; raise --scratch-bytes"));
+                return Err(format!("its scratch folders hold more than {most} bytes; raise --scratch-bytes"));
             }
-            // A drill must not be what fills a production machine's disk.
-            let full = |folder: &&PathBuf| tree::space(folder).is_ok_and(|(free, all)| free < KEEP_FREE.min(all / 20));
-            let folder = folders.iter().find(full)?;
-            Some(format!("the file system of {} is nearly full; choose another with --scratch", folder.display()))
+            Ok(Some(free.saturating_sub(most - taken)))
         });
-        if let Ok(Some(why)) = measured.await {
-            return why;
+        match measured.await {
+            Ok(Err(why)) => return why,
+            Ok(Ok(Some(left))) => (floor, next) = (left, Instant::now() + began.elapsed() * 20),
+            Ok(Ok(None)) | Err(_) => {}
         }
-        // Looking at many files costs time: a twentieth of it at most.
-        pause = LOOK.max(began.elapsed() * 20);
     }
 }
 
