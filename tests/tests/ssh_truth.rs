@@ -141,6 +141,10 @@ fn dropbear() -> Result<()> {
     assert_eq!(key(&facts, "ssh-rsa")["bits"], 2048);
     assert_eq!(names(&facts["host_keys"]["keys"], "outcome"), ["present"; 2]);
     assert_eq!(names(&facts["authentication"]["methods"], "name"), ["publickey", "password"]);
+    let shown = Probity::new()?.run(["ssh", &server.address().to_string()])?.stdout;
+    for line in ["log-in          publickey, password (for root)", "host key        ssh-rsa  2048 bits  SHA256:"] {
+        assert!(shown.contains(line), "{shown}");
+    }
     Ok(())
 }
 

@@ -19,6 +19,7 @@ mod paint;
 pub mod sarif;
 mod scan;
 mod schema;
+mod ssh;
 mod summary;
 pub mod terminal;
 mod tls;

@@ -1,4 +1,4 @@
-//! The facts of one TLS endpoint as a scanner would show them. Facts are no judgement, so nothing is called good or
+//! The facts of one endpoint as a scanner would show them. Facts are no judgement, so nothing is called good or
 //! bad here, and colour only tells what answered from what did not.
 
 use model::Facts;
@@ -6,6 +6,7 @@ use model::Facts;
 use crate::Style;
 use crate::facts::{self, Part};
 use crate::paint::{Look, Page};
+use crate::ssh;
 use crate::summary::{self, some_of};
 use crate::tls::{self, Chain, Item, Tls, words};
 
@@ -13,7 +14,8 @@ use crate::tls::{self, Chain, Item, Tls, words};
 const MOST: usize = 120;
 
 /// What a probe saw of one address, as text for a terminal. `target` is what the user named, `address` where it was
-/// looked at. Facts of another shape than those of a TLS endpoint are laid out generally.
+/// looked at. Facts of another shape than those of a TLS endpoint or an SSH server are laid out
+/// generally.
 #[must_use]
 pub fn scan(target: &str, address: &str, facts: &Facts, style: &Style) -> String {
     let mut page = Page::new(style);
@@ -37,6 +39,7 @@ pub fn scan(target: &str, address: &str, facts: &Facts, style: &Style) -> String
             );
             page.end();
         }
+        None if ssh::draw(&mut page, facts) => {}
         None => draw_parts(&mut page, &facts::parts(facts, &[])),
     }
     page.finish()
