@@ -255,7 +255,12 @@ impl Tool {
     /// What went wrong, in the tool's words and ours.
     pub(crate) fn complaint(&self, arguments: &[&str], output: &Output) -> Failure {
         let stderr = String::from_utf8_lossy(&output.stderr);
-        let said = self.said(&output.stderr).unwrap_or_else(|| "it said nothing".to_owned());
+        let last = self.said(&output.stderr).unwrap_or_else(|| "it said nothing".to_owned());
+        // The last line often only counts what the first one names.
+        let first = self.secrets.out_of(&stderr);
+        let first = first.lines().map(str::trim).find(|line| is_complaint(line));
+        let first = first.map(|line| line.chars().take(MOST_SAID).collect::<String>()).filter(|line| *line != last);
+        let said = first.map_or_else(|| last.clone(), |first| format!("{first} … {last}"));
         let ended = output.exit.map_or_else(|| "was killed".to_owned(), |code| format!("ended with {code}"));
         if let Some(full) = FULL.iter().find(|words| stderr.to_lowercase().contains(**words)) {
             let message = format!("{} {} {ended}: {full}", self.program, arguments.join(" "));
@@ -284,6 +289,12 @@ fn parse<T: DeserializeOwned>(stdout: &[u8]) -> Result<(T, Vec<String>), String>
     }
 }
 
+/// A line that tells of something wrong.
+fn is_complaint(line: &str) -> bool {
+    let line = line.to_lowercase();
+    ["error", "fatal", "failed", "cannot"].iter().any(|word| line.contains(word))
+}
+
 /// The last line that a tool printed, shortened.
 fn last_words(bytes: &[u8]) -> Option<String> {
     let text = String::from_utf8_lossy(bytes);
@@ -306,6 +317,18 @@ mod tests {
         // A secret that the cut would leave a part of is gone before it.
         let long = format!("{}S3CRET-long", "x".repeat(super::MOST_SAID - 4));
         assert!(!tool.said(long.as_bytes()).unwrap_or_default().contains("S3"));
+    }
+
+    #[test]
+    fn a_complaint_names_what_the_last_line_only_counts() {
+        let tool = Tool { program: "restic".into(), version: &[], secrets: Secrets::default(), hint: |_| None };
+        let stderr = b"repository opened\nignoring error for /srv/a: no blob\nFatal: There were 2 errors\n".to_vec();
+        let output = probe::Output { exit: Some(1), stdout: Vec::new(), stderr, version: None };
+        let said = tool.complaint(&["restore"], &output);
+        assert!(said.message.contains("ignoring error for /srv/a: no blob … Fatal: There were 2 errors"), "{said:?}");
+        let full = b"x: write /y: no space left on device\nFatal: There were 2 errors\n".to_vec();
+        let full = tool.complaint(&["restore"], &probe::Output { stderr: full, ..output });
+        assert_eq!(full.class, model::FailureClass::Interrupted, "{full:?}");
     }
 
     #[test]
