@@ -268,3 +268,57 @@ fn authentication(offer: Option<&Offer>, talks: &[Talk<'_>]) -> Authentication {
         seen: talk.map(|talk| talk.seen),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use model::{Direction, Frame, Subject};
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn exchange(question: &Question, sent: Vec<u8>, heard: Vec<u8>) -> Exchange {
+        let frame = |direction, bytes| Frame { direction, bytes };
+        Exchange {
+            question: question.written(),
+            peer: "192.0.2.1:22".into(),
+            at: 0,
+            ended: Ended::Closed,
+            cut: false,
+            frames: vec![frame(Direction::Sent, sent), frame(Direction::Received, heard)],
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn any_exchange_is_read_without_harm(
+            sent in proptest::collection::vec(any::<u8>(), 0..200),
+            heard in proptest::collection::vec(any::<u8>(), 0..400),
+            which in 0_usize..4,
+        ) {
+            let questions = [
+                Question::Offer,
+                Question::HostKey { algorithm: "ssh-rsa".into() },
+                Question::Group { bits: GROUPS[0] },
+                Question::Login,
+            ];
+            let of = |question: &Question| {
+                let heard = [b"SSH-2.0-x\r\n", &heard[..]].concat();
+                exchange(question, [b"SSH-2.0-y\r\n", &sent[..]].concat(), heard)
+            };
+            let exchanges = [of(&Question::Offer), of(questions.get(which).unwrap_or(&Question::Offer))];
+            let name = "it".to_owned();
+            let target = Target {
+                of: name.clone(),
+                address: name.clone(),
+                name,
+                labels: BTreeMap::new(),
+                discovered: false,
+                subject: Subject { sort: "ssh".into(), spec: serde_json::json!({ "address": "192.0.2.1:22" }) },
+            };
+            let found = facts(&target, ([192, 0, 2, 1], 22).into(), &exchanges);
+            prop_assert!(found.is_ok_and(|facts| facts.identification.protocol == "2.0"));
+        }
+    }
+}

@@ -52,3 +52,42 @@ pub(super) fn kind_of(algorithm: &str) -> &str {
 pub(super) fn is_certificate(algorithm: &str) -> bool {
     algorithm.contains("-cert-v0")
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::ssh::packet::put_string;
+
+    proptest! {
+        #[test]
+        fn any_blob_is_read_without_harm(kind in 0_usize..8, bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
+            let _ = PublicKey::read(&bytes);
+            let kinds = ["ssh-ed25519", "ssh-ed448", "ssh-rsa", "ssh-dss", "ecdsa-sha2-nistp256", "ecdsa-sha2-nistp384", "x", ""];
+            let mut blob = Vec::new();
+            put_string(&mut blob, kinds.get(kind).copied().unwrap_or_default().as_bytes());
+            blob.extend(&bytes);
+            if let Some(key) = PublicKey::read(&blob) {
+                prop_assert!(key.fingerprint.starts_with("SHA256:"));
+                prop_assert!(key.bits.is_none_or(|bits| bits <= 8 * 200));
+            }
+        }
+    }
+
+    #[test]
+    fn sizes_are_those_of_the_numbers() {
+        let of = |kind: &str, parts: &[&[u8]]| {
+            let mut blob = Vec::new();
+            [kind.as_bytes()].iter().chain(parts).for_each(|part| put_string(&mut blob, part));
+            PublicKey::read(&blob).map(|key| key.bits)
+        };
+        assert_eq!(of("ssh-rsa", &[&[1, 0, 1], &[0, 0x80, 0]]), Some(Some(16)));
+        assert_eq!(of("ssh-dss", &[&[0x7f, 0xff], &[1], &[1], &[1]]), Some(Some(15)));
+        assert_eq!(of("ssh-ed25519", &[&[0; 32]]), Some(Some(256)));
+        // A key of another length is none of that type.
+        assert_eq!(of("ssh-ed25519", &[&[0; 31]]), Some(None));
+        assert_eq!(of("sk-ssh-ed25519@openssh.com", &[&[0; 32]]), Some(None));
+        assert_eq!(of("ssh-rsa", &[&[1]]), None);
+    }
+}

@@ -172,7 +172,28 @@ fn base_point(curve: Curve) -> Vec<u8> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
+    use super::super::packet::Side;
     use super::*;
+
+    proptest! {
+        #[test]
+        fn any_payload_is_read_without_harm(bytes in proptest::collection::vec(any::<u8>(), 0..400)) {
+            let _ = Offer::read(&bytes);
+            let _ = Offer::read(&[&[message::KEXINIT][..], &[0; 16], &bytes].concat());
+        }
+
+        #[test]
+        fn what_is_accepted_is_read_again(kex in "[a-z0-9@.-]{1,40}", key in "[a-z0-9-]{1,40}", mac in "[a-z0-9-]{1,20}") {
+            let offer = Offer { mac: [vec![mac.clone()], vec![mac, "x".to_owned()]], ..Offer::default() };
+            let bytes = [b"SSH-2.0-x\r\n".to_vec(), offer.accept_with(&kex, &key, "c")].concat();
+            let side = Side::read(&bytes);
+            let read = side.packet(message::KEXINIT).and_then(Offer::read).unwrap_or_default();
+            prop_assert_eq!((&read.kex, &read.host_key), (&vec![kex], &vec![key]));
+            prop_assert_eq!((&read.mac, &read.cipher), (&offer.mac, &[vec!["c".to_owned()], vec!["c".to_owned()]]));
+        }
+    }
 
     #[test]
     fn base_points_have_their_length() {
