@@ -22,22 +22,31 @@ pub(crate) fn run_all() -> Result<()> {
     let server = Server::start("nginx-intermediate")?;
     let address = server.address.to_string();
     let testssl = if installed("testssl.sh") { "testssl.sh" } else { "testssl" };
-    let rivals: [(&str, Vec<&str>); 3] = [
+    let rivals = [
         ("testssl.sh", vec![testssl, "--quiet", "--color", "0", "--warnings", "off", &address]),
         ("sslscan", vec!["sslscan", "--no-colour", &address]),
         ("sslyze", vec![&sslyze, &address]),
     ];
-    let ours = time(&[&probity, "tls", &address, "--format", "json"])?;
+    compare("probity tls", &[&probity, "tls", &address, "--format", "json"], &rivals)?;
+    let server = Server::start("sshd")?;
+    let (address, port) = (server.address.to_string(), server.address.port().to_string());
+    let rivals = [("ssh-audit", vec!["ssh-audit", "-j", "-p", &port, "127.0.0.1"])];
+    compare("probity ssh", &[&probity, "ssh", &address, "--format", "json"], &rivals)
+}
+
+/// Measures one of ours beside others, and prints a table.
+fn compare(own: &str, words: &[&str], rivals: &[(&str, Vec<&str>)]) -> Result<()> {
+    let ours = time(words)?;
     println!("\n| scanner | median of {RUNS}, s | ratio to probity |\n|---|---:|---:|");
-    println!("| probity tls | {ours:.2} | 1.0 |");
-    for (name, words) in &rivals {
+    println!("| {own} | {ours:.3} | 1.0 |");
+    for (name, words) in rivals {
         let program = words.first().copied().unwrap_or_default();
         if !installed(program) && !Path::new(program).is_file() {
             println!("| {name} | not installed | - |");
             continue;
         }
         match time(words) {
-            Ok(seconds) => println!("| {name} | {seconds:.2} | {:.1} |", seconds / ours),
+            Ok(seconds) => println!("| {name} | {seconds:.3} | {:.1} |", seconds / ours),
             Err(error) => println!("| {name} | {error:#} | - |"),
         }
     }

@@ -62,7 +62,7 @@ fn start(name: &str, identity: &Identity) -> Result<(SocketAddr, Alive)> {
             (server.address(), Box::new(server))
         }
         "sshd" => {
-            let server = Sshd::start("")?;
+            let server = Sshd::with_keys(&[("rsa", "3072"), ("ecdsa", "256"), ("ed25519", "256")], "")?;
             (server.address(), Box::new(server))
         }
         "silent" => hostile(Behaviour::Silent)?,

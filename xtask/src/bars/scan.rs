@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 use std::path::Path;
+use std::process::Command;
 
 use anyhow::Result;
 
@@ -30,6 +31,32 @@ pub(super) fn nginx(program: &Path) -> Result<Vec<Bar>> {
         Bar::under(format!("nginx intermediate: whole audit, median of {RUNS}"), median(seconds), 0.3, "s"),
         Bar::new("nginx intermediate: whole audit, worst", format!("{worst:.3} s"), "-", true),
         Bar::under("nginx intermediate: connections, most", connections, 60.0, ""),
+    ])
+}
+
+/// One OpenSSH server as it is by default, beside `ssh-audit`.
+pub(super) fn ssh(program: &Path) -> Result<Vec<Bar>> {
+    let server = Server::start("sshd")?;
+    let scratch = Scratch::new("bars-ssh")?;
+    let (mut ours, mut theirs) = (Vec::new(), Vec::new());
+    for _ in 0..RUNS {
+        let mut scan = probity(program, scratch.path());
+        scan.args(["ssh", &server.address.to_string(), "--format", "json"]);
+        ours.push(run(&mut scan, &[0])?.seconds);
+        let mut rival = Command::new("ssh-audit");
+        rival.args(["-j", "-p", &server.address.port().to_string(), &server.address.ip().to_string()]);
+        // Its exit code says what it thinks of the server.
+        theirs.push(run(&mut rival, &[0, 1, 2, 3])?.seconds);
+    }
+    let mut audit = probity(program, scratch.path());
+    audit.args(["audit", &format!("ssh://{}", server.address), "--out"]).arg(scratch.path().join("pack"));
+    run(&mut audit, &[0, 1, 3])?;
+    let connections = number(&assessment(&scratch.path().join("pack"))?, "/run/connections")?;
+    let (ours, theirs) = (median(ours), median(theirs));
+    Ok(vec![
+        Bar::under(format!("OpenSSH: probity ssh, median of {RUNS}"), ours, 0.1, "s"),
+        Bar::under(format!("OpenSSH: against ssh-audit ({theirs:.2} s)"), ours / theirs, 0.25, "×"),
+        Bar::under("OpenSSH: connections", connections, 10.0, ""),
     ])
 }
 
