@@ -80,7 +80,7 @@ pub(super) fn facts(target: &Target, address: SocketAddr, exchanges: &[Exchange]
         let advice = "is it an SSH server, and does it let this address in?";
         return Err(fail(class, &format!("no identification string of SSH came: {}; {advice}", first.why())));
     };
-    let offer = first.heard.packet(message::KEXINIT).and_then(Offer::read);
+    let offer = first.heard.packet(message::KEXINIT).and_then(Offer::read).filter(Offer::is_usable);
     Ok(SshFacts {
         address: address.to_string(),
         identification: identified(identification, first.seen),
@@ -110,7 +110,10 @@ fn strict(offer: Option<&Offer>, first: &Talk<'_>) -> SshSign {
     match offer {
         Some(offer) if offer.kex.iter().any(|name| name == STRICT) => SshSign { outcome: Outcome::Present, why: None },
         Some(_) => SshSign { outcome: Outcome::Absent, why: None },
-        None => SshSign { outcome: Outcome::NotProven, why: Some(format!("it sent no lists: {}", first.why())) },
+        None => SshSign {
+            outcome: Outcome::NotProven,
+            why: Some(format!("it sent no lists that could be agreed upon: {}", first.why())),
+        },
     }
 }
 
@@ -247,13 +250,18 @@ fn authentication(offer: Option<&Offer>, talks: &[Talk<'_>]) -> Authentication {
             return Some(vec!["none".to_owned()]);
         }
         let names = string(talk.heard.packet(message::USERAUTH_FAILURE)?.get(1..)?)?.0;
-        Some(names.split(|byte| *byte == b',').filter(|name| !name.is_empty()).take(50).map(text).collect())
+        let names: Vec<String> = names.split(|byte| *byte == b',').filter(|n| !n.is_empty()).map(text).collect();
+        // That this account may not log in says nothing of the others.
+        Some(names).filter(|names| !names.is_empty())
     });
     let why = match (&answer, talk, offer) {
         (Some(_), _, _) => None,
         (None, _, None) => Some("it sent no lists".to_owned()),
         (None, _, Some(offer)) if common(offer).is_none() => {
             Some("no key exchange and cipher are offered that are known here (curves; ChaCha20, AES-GCM)".to_owned())
+        }
+        (None, Some(talk), _) if talk.heard.packet(message::USERAUTH_FAILURE).is_some() => {
+            Some(format!("it names no method for {}; others may have some", login::USER))
         }
         (None, Some(talk), _) => Some(talk.why()),
         (None, None, _) => Some("no connection was made for it".to_owned()),
@@ -276,6 +284,7 @@ mod tests {
     use model::{Direction, Frame, Subject};
     use proptest::prelude::*;
 
+    use super::super::packet::packet;
     use super::*;
 
     fn exchange(question: &Question, sent: Vec<u8>, heard: Vec<u8>) -> Exchange {
@@ -288,6 +297,49 @@ mod tests {
             cut: false,
             frames: vec![frame(Direction::Sent, sent), frame(Direction::Received, heard)],
         }
+    }
+
+    fn target() -> Target {
+        let name = "it".to_owned();
+        Target {
+            of: name.clone(),
+            address: name.clone(),
+            name,
+            labels: BTreeMap::new(),
+            discovered: false,
+            subject: Subject { sort: "ssh".into(), spec: serde_json::json!({ "address": "192.0.2.1:22" }) },
+        }
+    }
+
+    fn said(parts: &[&[u8]]) -> Vec<u8> {
+        parts.iter().fold(b"SSH-2.0-x\r\n".to_vec(), |said, payload| [said, packet(payload)].concat())
+    }
+
+    #[test]
+    fn nothing_is_no_proof() {
+        // Ten empty lists; and a list of methods that is empty.
+        let empty = [&[message::KEXINIT][..], &[0; 16 + 40 + 5]].concat();
+        let exchanges = [exchange(&Question::Offer, vec![], said(&[&empty]))];
+        let found =
+            facts(&target(), ([192, 0, 2, 1], 22).into(), &exchanges).map(|f| (f.offers.asked, f.strict_kex.outcome));
+        assert_eq!(found, Ok((Asked::Only(vec![]), Outcome::NotProven)));
+        let usable = Offer {
+            kex: vec!["curve25519-sha256".into()],
+            host_key: vec!["ssh-ed25519".into()],
+            cipher: [vec!["aes256-gcm@openssh.com".into()], vec!["aes256-gcm@openssh.com".into()]],
+            ..Offer::default()
+        };
+        let offer = Side::read(&[b"SSH-2.0-x\r\n", &usable.accept("curve25519-sha256", "ssh-ed25519")[..]].concat());
+        let offer = offer.packet(message::KEXINIT).unwrap_or_default();
+        let none = [message::USERAUTH_FAILURE, 0, 0, 0, 0, 0];
+        let exchanges = [
+            exchange(&Question::Offer, vec![], said(&[offer])),
+            exchange(&Question::Login, vec![], said(&[offer, &none])),
+        ];
+        let found =
+            facts(&target(), ([192, 0, 2, 1], 22).into(), &exchanges).map(|f| (f.offers.asked, f.authentication));
+        let (offers, login) = found.unwrap_or_else(|failure| panic!("{failure:?}"));
+        assert_eq!((offers, login.asked, login.outcome), (Asked::All, Asked::Only(vec![]), Outcome::NotProven));
     }
 
     proptest! {
@@ -308,16 +360,7 @@ mod tests {
                 exchange(question, [b"SSH-2.0-y\r\n", &sent[..]].concat(), heard)
             };
             let exchanges = [of(&Question::Offer), of(questions.get(which).unwrap_or(&Question::Offer))];
-            let name = "it".to_owned();
-            let target = Target {
-                of: name.clone(),
-                address: name.clone(),
-                name,
-                labels: BTreeMap::new(),
-                discovered: false,
-                subject: Subject { sort: "ssh".into(), spec: serde_json::json!({ "address": "192.0.2.1:22" }) },
-            };
-            let found = facts(&target, ([192, 0, 2, 1], 22).into(), &exchanges);
+            let found = facts(&target(), ([192, 0, 2, 1], 22).into(), &exchanges);
             prop_assert!(found.is_ok_and(|facts| facts.identification.protocol == "2.0"));
         }
     }

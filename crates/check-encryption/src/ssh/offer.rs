@@ -4,9 +4,6 @@
 
 use super::packet::{message, packet, put_string, string, text};
 
-/// Most names in one list; OpenSSH has a few dozen.
-const MOST_NAMES: usize = 1000;
-
 /// The ten lists of names, in the order of the message.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Offer {
@@ -24,7 +21,7 @@ impl Offer {
         let mut next = || {
             let (names, after) = string(rest)?;
             rest = after;
-            let names = names.split(|byte| *byte == b',').filter(|name| !name.is_empty()).take(MOST_NAMES);
+            let names = names.split(|byte| *byte == b',').filter(|name| !name.is_empty());
             Some(names.map(text).collect::<Vec<String>>())
         };
         Some(Self {
@@ -34,6 +31,13 @@ impl Offer {
             mac: [next()?, next()?],
             compression: [next()?, next()?],
         })
+    }
+
+    /// Whether anybody could agree to it: each list that a connection needs names something. An offer of nothing is no
+    /// offer without weaknesses.
+    pub(super) fn is_usable(&self) -> bool {
+        let Self { kex, host_key, cipher, .. } = self;
+        [kex, host_key].into_iter().chain(cipher).all(|list| !list.is_empty())
     }
 
     /// The packet that agrees to this offer with one method of key exchange and one host key algorithm.
