@@ -29,9 +29,13 @@ impl Mariadb {
     /// When MariaDB is missing or fails.
     pub fn start() -> Result<Self> {
         let mut mariadb = Self { server: None, folder: TempDir::new()? };
+        // Of its own: a server that starts removes what others have in a shared one.
+        std::fs::create_dir(mariadb.path("tmp"))?;
         let mut install = mariadb.tool("mariadb-install-db")?;
         install.args(["--skip-test-db", "--auth-root-authentication-method=normal"]);
-        run(as_self(&mut install).arg(format!("--datadir={}", mariadb.data().display())))?.expect_code(0)?;
+        install.arg(format!("--datadir={}", mariadb.data().display()));
+        install.arg(format!("--tmpdir={}", mariadb.path("tmp").display()));
+        run(as_self(&mut install))?.expect_code(0)?;
         mariadb.restart()?;
         mariadb.sql(
             "create database app; create database void; use app;
@@ -52,6 +56,7 @@ impl Mariadb {
         command.args(["--skip-networking", "--server-id=1", "--innodb-buffer-pool-size=16M"]);
         command.args(["--innodb-log-file-size=8M", "--innodb-flush-log-at-trx-commit=0", "--innodb-fast-shutdown=0"]);
         command.arg(format!("--datadir={}", path("data"))).arg(format!("--socket={}", path("socket")));
+        command.arg(format!("--tmpdir={}", path("tmp")));
         command.arg(format!("--pid-file={}", path("pid"))).arg(format!("--log-bin={}", path("binlog")));
         let server = Daemon::start(as_self(&mut command), &self.path("log"), Signal::TERM, || {
             Ok(self.path("socket").exists() && self.client("mariadb", &["-e", "select 1"])?.code == Some(0))

@@ -27,12 +27,17 @@ impl Live {
         let home = folder_of(USER, &dir.path().join("live"));
         let option = |name: &str, file: &str| format!("--{name}={}", home.join(file).display());
         let data = option("datadir", "data");
-        std::fs::create_dir(home.join("data")).unwrap();
-        folder_of(USER, &home.join("data"));
-        let install = ["--no-defaults", "--auth-root-authentication-method=normal", "--skip-test-db", &data];
+        // Of its own: a server that starts removes what others have in a shared one.
+        let tmp = option("tmpdir", "tmp");
+        for name in ["data", "tmp"] {
+            std::fs::create_dir(home.join(name)).unwrap();
+            folder_of(USER, &home.join(name));
+        }
+        let install = ["--no-defaults", "--auth-root-authentication-method=normal", "--skip-test-db", &data, &tmp];
         say(as_user(USER, "mariadb-install-db").args(install));
         let mut server = as_user(USER, "mariadbd");
-        server.args(["--no-defaults", "--skip-networking", &data, &option("socket", "s"), &option("pid-file", "pid")]);
+        let places = [&data, &tmp, &option("socket", "s"), &option("pid-file", "pid")];
+        server.args(["--no-defaults", "--skip-networking"]).args(places);
         let server = server.current_dir("/").stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
         let options = format!("[client]\nsocket={}\nuser=root\n", home.join("s").display());
         std::fs::write(dir.path().join("client.cnf"), options).unwrap();
