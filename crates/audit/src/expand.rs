@@ -6,7 +6,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use check_backup::target::BackupTarget;
-use check_encryption::facts::{SshSpec, SshTarget};
+use check_encryption::facts::{DiskTarget, SshSpec, SshTarget};
 use check_tls::target::{Addresses, TlsSpec, TlsTarget, parse_endpoint};
 use model::{Failure, FailureClass, NotLookedAt, Notice, NoticeLevel, Subject, Target};
 
@@ -118,7 +118,7 @@ impl<'a> Reached<'a> {
                     serde_json::to_value(SshSpec { address }).unwrap_or_default()
                 }),
             }),
-            inventory::Subject::Backup(_) | inventory::Subject::Host => None,
+            inventory::Subject::Disk(_) | inventory::Subject::Backup(_) | inventory::Subject::Host => None,
         }
     }
 }
@@ -136,6 +136,7 @@ pub async fn expand(declared: &[Declared], folder: &Path) -> Expanded {
     for (declared, answer) in declared.iter().zip(answers.await) {
         match (&declared.subject, answer) {
             (_, Some((reached, answer))) => add(&mut expanded, declared, reached, answer),
+            (inventory::Subject::Disk(disk), _) => add_disk(&mut expanded, declared, disk, folder),
             (inventory::Subject::Backup(backup), _) => add_backup(&mut expanded, declared, backup, folder),
             _ => {
                 let mut host = host(declared.labels.clone());
@@ -146,6 +147,23 @@ pub async fn expand(declared: &[Declared], folder: &Path) -> Expanded {
         }
     }
     expanded
+}
+
+fn add_disk(expanded: &mut Expanded, declared: &Declared, disk: &DiskTarget, folder: &Path) {
+    let folder = std::path::absolute(folder).unwrap_or_else(|_| folder.to_owned());
+    // What is wrong with it was complained of when it was read.
+    let Ok(spec) = disk.resolve(&folder) else { return };
+    expanded.targets.push(Target {
+        name: declared.name.clone(),
+        of: declared.name.clone(),
+        address: spec.device.iter().chain(&spec.mounts).cloned().collect::<Vec<_>>().join(", "),
+        labels: declared.labels.clone(),
+        discovered: false,
+        subject: Subject {
+            sort: check_encryption::disk::SORT.to_owned(),
+            spec: serde_json::to_value(spec).unwrap_or_default(),
+        },
+    });
 }
 
 fn add_backup(expanded: &mut Expanded, declared: &Declared, backup: &BackupTarget, folder: &Path) {

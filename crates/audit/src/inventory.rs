@@ -3,9 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::ops::Range;
+use std::path::Path;
 
 use check_backup::target::BackupTarget;
-use check_encryption::facts::SshTarget;
+use check_encryption::facts::{DiskTarget, SshTarget};
 use check_tls::target::{TlsTarget, parse_endpoint};
 use model::Severity;
 use policy::Diagnostics;
@@ -75,6 +76,8 @@ pub enum Subject {
     Tls(TlsTarget),
     /// An SSH server.
     Ssh(SshTarget),
+    /// A disk, and what it holds.
+    Disk(DiskTarget),
     /// Copies of a data set.
     Backup(Box<BackupTarget>),
     /// This machine.
@@ -234,7 +237,8 @@ fn targets(file: &mut File<'_>, node: &Node) -> Vec<Declared> {
         file.error("empty", node.span.clone(), "'targets' is an empty list".into(), help);
     }
     for item in items {
-        let Some(fields) = file.fields(item, "a target", &["name", "labels", "tls", "ssh", "backup", "host"]) else {
+        let Some(fields) = file.fields(item, "a target", &["name", "labels", "tls", "ssh", "disk", "backup", "host"])
+        else {
             continue;
         };
         let name =
@@ -261,7 +265,7 @@ fn targets(file: &mut File<'_>, node: &Node) -> Vec<Declared> {
 }
 
 /// The keys under which a target says what it is.
-const SUBJECTS: [&str; 4] = ["tls", "ssh", "backup", "host"];
+const SUBJECTS: [&str; 5] = ["tls", "ssh", "disk", "backup", "host"];
 
 /// The port of an SSH server that names none.
 pub(crate) const SSH_PORT: u16 = 22;
@@ -274,7 +278,7 @@ fn subject(file: &mut File<'_>, item: &Node, fields: &Fields<'_>) -> Option<Subj
         [one] => *one,
         [] => {
             let help = "give it one of 'tls: { endpoint: \"host:port\" }', 'ssh: { endpoint: \"host\" }', \
-                        'backup: { restic: … }', 'host: {}'";
+                        'disk: { device: /dev/vdb }', 'backup: { restic: … }', 'host: {}'";
             let message = "the target does not say what it is".into();
             file.error("missing-field", fields.start.clone(), message, Some(help.to_owned()));
             return None;
@@ -303,6 +307,16 @@ fn subject(file: &mut File<'_>, item: &Node, fields: &Fields<'_>) -> Option<Subj
                 Ok(_) => Some(Subject::Ssh(target)),
                 Err(message) => {
                     file.error("bad-endpoint", place(node, key, "endpoint"), message, None);
+                    None
+                }
+            }
+        }
+        "disk" => {
+            let target: DiskTarget = typed(file, key, node)?;
+            match target.resolve(Path::new("/")) {
+                Ok(_) => Some(Subject::Disk(target)),
+                Err((field, message)) => {
+                    file.error("bad-disk", place(node, key, field), message, None);
                     None
                 }
             }

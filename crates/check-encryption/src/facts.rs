@@ -4,16 +4,23 @@
 //! missing key. A list of things found stands beside `asked`: `"all"` where the search was complete, else the names of
 //! the places that were searched completely.
 
+mod disk;
 mod host;
 mod keyfiles;
 mod listeners;
+mod luks;
 mod mounts;
 mod ssh;
 mod sshd;
 
+pub use disk::{DiskSpec, DiskTarget};
 pub use host::{Clock, ClockSource, HostFacts, OperatingSystem, Privileges, Sign};
 pub use keyfiles::{Certificate, CertificateRef, Key, KeyFilesFacts, KeyFormat, KeyType, Place};
 pub use listeners::{ListenersFacts, Process, Protocol, Socket};
+pub use luks::{
+    Format, Kdf, KeyArea, KeyDigest, Keyslot, LuksFacts, Part, PartState, Reencryption, Segment, Token, Volume,
+    VolumeCipher,
+};
 pub use model::Asked;
 pub use mounts::{Encryption, Layer, LayerKind, LeftOut, Mount, MountsFacts, Swap, SwapArea, SwapKind};
 use schemars::JsonSchema;

@@ -4,10 +4,12 @@
 //! All probes but [`ssh`] look at the target sort `host` (spec `{}`), read without changing anything, and work without
 //! root: what could not be read is said, with the reason. Their facts rest on the word of this machine alone.
 
+pub mod disk;
 pub mod facts;
 mod host;
 mod keyfiles;
 mod listeners;
+mod luks;
 mod mounts;
 mod proc;
 mod root;
@@ -31,6 +33,7 @@ pub fn probes() -> Vec<Arc<dyn Probe>> {
         Arc::new(host::Host::default()),
         Arc::new(keyfiles::KeyFiles::default()),
         Arc::new(listeners::Listeners::default()),
+        Arc::new(luks::Luks::default()),
         Arc::new(mounts::Mounts::default()),
         Arc::new(ssh::Ssh),
         Arc::new(sshd::Sshd::default()),

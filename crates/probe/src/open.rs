@@ -56,7 +56,7 @@ impl Drop for Count {
     }
 }
 
-/// A regular file that is read, not kept: reading and jumping end with an error once the probe's time is over. The record
+/// A regular file or a block device that is read, not kept: reading and jumping end with an error once the probe's time is over. The record
 /// tells how many bytes were read of it.
 pub struct OpenFile {
     file: File,
@@ -189,17 +189,41 @@ impl Cx {
     /// # Errors
     /// Where it is missing, forbidden, or no regular file.
     pub async fn open_file(&self, path: impl AsRef<Path>, within: Duration) -> Result<OpenFile, FileError> {
-        let (lease, count) = self.lease(path.as_ref(), "", within);
-        let owned = path.as_ref().to_owned();
+        self.open_sort(path.as_ref(), within, &[FileType::RegularFile], "not a regular file").await
+    }
+
+    /// Opens a block device, or a regular file that is an image of one, as [`Cx::open_file`] does.
+    ///
+    /// # Errors
+    /// Where it is missing, forbidden, or neither a block device nor a regular file.
+    pub async fn open_device(&self, path: impl AsRef<Path>, within: Duration) -> Result<OpenFile, FileError> {
+        const SORTS: [FileType; 2] = [FileType::BlockDevice, FileType::RegularFile];
+        self.open_sort(path.as_ref(), within, &SORTS, "neither a block device nor a regular file").await
+    }
+
+    async fn open_sort(
+        &self,
+        path: &Path,
+        within: Duration,
+        sorts: &'static [FileType],
+        otherwise: &str,
+    ) -> Result<OpenFile, FileError> {
+        let (lease, count) = self.lease(path, "", within);
+        let owned = path.to_owned();
         let open = move || {
+            let sort = |found: std::fs::Metadata| sorts.contains(&FileType::from_raw_mode(found.mode()));
+            // Opening is an act for some devices (a tape winds, a watchdog starts), so that this is asked before, and
+            // after of what was opened.
+            if !sort(std::fs::metadata(&owned)?) {
+                return Ok(None);
+            }
             let flags = i32::try_from(OFlags::NONBLOCK.bits()).unwrap_or_default();
             let file = File::options().read(true).custom_flags(flags).open(owned)?;
-            let regular = file.metadata()?.mode();
-            Ok((file, FileType::from_raw_mode(regular)))
+            Ok(sort(file.metadata()?).then_some(file))
         };
-        match blocking(open).await.map_err(|e| of_error(path.as_ref(), &e))? {
-            (file, FileType::RegularFile) => Ok(OpenFile { file, lease, count: Arc::new(count) }),
-            _ => Err(error(path.as_ref(), FailureClass::Unreadable, "not a regular file")),
+        match blocking(open).await.map_err(|e| of_error(path, &e))? {
+            Some(file) => Ok(OpenFile { file, lease, count: Arc::new(count) }),
+            None => Err(error(path, FailureClass::Unreadable, otherwise)),
         }
     }
 
