@@ -5,15 +5,23 @@
 //! the places that were searched completely.
 
 mod disk;
+mod database;
 mod host;
 mod keyfiles;
 mod listeners;
 mod luks;
 mod mounts;
+mod mysql;
+mod postgresql;
+mod redis;
 mod ssh;
 mod sshd;
 
 pub use disk::{DiskSpec, DiskTarget};
+pub use database::{
+    DatabaseDoor, DatabaseProduct, DatabaseSession, DatabaseSetting, DatabaseSign, DatabaseSpec, DatabaseTarget, DatabaseTls,
+    DatabaseTlsSeen, DatabaseWireFacts, DoorOutcome, Found, Transport,
+};
 pub use host::{Clock, ClockSource, HostFacts, OperatingSystem, Privileges, Sign};
 pub use keyfiles::{Certificate, CertificateRef, Key, KeyFilesFacts, KeyFormat, KeyType, Place};
 pub use listeners::{ListenersFacts, Process, Protocol, Socket};
@@ -23,6 +31,11 @@ pub use luks::{
 };
 pub use model::Asked;
 pub use mounts::{Encryption, Layer, LayerKind, LeftOut, Mount, MountsFacts, Swap, SwapArea, SwapKind};
+pub use mysql::{EmptyPassword, MysqlAccount, MysqlFacts, MysqlPlugin, MysqlSessions, Tablespace};
+pub use postgresql::{
+    Extension, Hba, HbaRule, PostgresqlFacts, PostgresqlRole, PostgresqlSessions, StoredPassword,
+};
+pub use redis::{DatabaseFlag, InfoLine, RedisFacts, RedisUser};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 pub use ssh::{

@@ -5,6 +5,7 @@
 //! root: what could not be read is said, with the reason. Their facts rest on the word of this machine alone.
 
 pub mod disk;
+mod database;
 pub mod facts;
 mod host;
 mod keyfiles;
@@ -29,7 +30,7 @@ pub const SORT: &str = "host";
 /// Every probe of this crate.
 #[must_use]
 pub fn probes() -> Vec<Arc<dyn Probe>> {
-    vec![
+    let mut probes: Vec<Arc<dyn Probe>> = vec![
         Arc::new(host::Host::default()),
         Arc::new(keyfiles::KeyFiles::default()),
         Arc::new(listeners::Listeners::default()),
@@ -37,5 +38,7 @@ pub fn probes() -> Vec<Arc<dyn Probe>> {
         Arc::new(mounts::Mounts::default()),
         Arc::new(ssh::Ssh),
         Arc::new(sshd::Sshd::default()),
-    ]
+    ];
+    probes.extend(database::probes());
+    probes
 }

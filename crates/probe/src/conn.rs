@@ -4,8 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use model::{Direction, Ended, Exchange};
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::TcpStream;
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 
 use crate::budget::Permit;
 use crate::recorder::Recorder;
@@ -19,11 +18,16 @@ pub enum Heard {
     End(Ended),
 }
 
-/// One TCP connection under the budget. Everything said on it is recorded as one exchange.
+/// What bytes go through: a TCP connection or a Unix socket.
+pub(crate) trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
+
+impl<S: AsyncRead + AsyncWrite + Send + Unpin> Stream for S {}
+
+/// One connection, over TCP or a Unix socket, under the budget. Everything said on it is recorded as one exchange.
 ///
 /// Dropping it closes it in order; where nothing else was noted, the exchange ended [`Ended::ByUs`].
 pub struct Conn {
-    pub(crate) stream: TcpStream,
+    pub(crate) stream: Box<dyn Stream>,
     pub(crate) recorder: Arc<Recorder>,
     pub(crate) index: u32,
     pub(crate) patience: Duration,

@@ -1,16 +1,17 @@
 //! What a probe holds while it looks.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use model::{Ask, Depth, Ended, Evidence, Exchange, Failure, FailureClass};
-use tokio::net::TcpStream;
+use tokio::net::{TcpStream, UnixStream};
 use tokio::sync::watch;
 use tokio::time::Instant;
 
 use crate::budget::Budget;
-use crate::conn::Conn;
+use crate::conn::{Conn, Stream};
 use crate::journal::Journal;
 use crate::recorder::Recorder;
 
@@ -107,22 +108,52 @@ impl Cx {
     /// # Errors
     /// Where no connection was made. The attempt is recorded too, except where the target's budget is spent.
     pub async fn dial(&self, address: SocketAddr, question: impl Into<String>) -> Result<Conn, Failure> {
+        let connect = async {
+            let stream = TcpStream::connect(address).await?;
+            // Small messages go out at once; a failure here costs speed only.
+            let _ = stream.set_nodelay(true);
+            if let Ok(local) = stream.local_addr() {
+                self.recorder.source(local.ip().to_string());
+            }
+            Ok(Box::new(stream) as Box<dyn Stream>)
+        };
+        self.connect(address.ip(), address.to_string(), question.into(), connect).await
+    }
+
+    /// The same to a Unix socket on this machine. Its peer is recorded as `unix:PATH`.
+    ///
+    /// # Errors
+    /// As [`Cx::dial`].
+    pub async fn dial_unix(&self, path: &Path, question: impl Into<String>) -> Result<Conn, Failure> {
+        let connect = async { Ok(Box::new(UnixStream::connect(path).await?) as Box<dyn Stream>) };
+        // This machine's own address stands for its sockets in the budget.
+        let lane = IpAddr::V4(Ipv4Addr::LOCALHOST);
+        self.connect(lane, format!("unix:{}", path.display()), question.into(), connect).await
+    }
+
+    async fn connect(
+        &self,
+        lane: IpAddr,
+        peer: String,
+        question: String,
+        connect: impl Future<Output = std::io::Result<Box<dyn Stream>>>,
+    ) -> Result<Conn, Failure> {
         let most = self.budget.limits().max_connections;
         if self.recorder.connections() >= most {
             return Err(Failure::new(
                 FailureClass::Interrupted,
-                format!("{address}: the budget of {most} connections is spent; raise it with --max-connections"),
+                format!("{peer}: the budget of {most} connections is spent; raise it with --max-connections"),
             ));
         }
-        let Some(permit) = self.budget.acquire(address.ip()).await else {
-            return Err(Failure::new(FailureClass::Interrupted, format!("{address}: the run is over")));
+        let Some(permit) = self.budget.acquire(lane).await else {
+            return Err(Failure::new(FailureClass::Interrupted, format!("{peer}: the run is over")));
         };
-        let index = self.recorder.open(question.into(), address.to_string());
+        let index = self.recorder.open(question, peer.clone());
         let patience = self.patience();
-        let stream = match tokio::time::timeout(patience, TcpStream::connect(address)).await {
+        let stream = match tokio::time::timeout(patience, connect).await {
             Ok(Ok(stream)) => stream,
             Ok(Err(e)) => {
-                let (ended, failure) = of_connect_error(address, &e);
+                let (ended, failure) = of_connect_error(&peer, &e);
                 self.recorder.end(index, ended);
                 return Err(failure);
             }
@@ -130,20 +161,18 @@ impl Cx {
                 self.recorder.end(index, Ended::ConnectTimeout);
                 return Err(Failure::new(
                     FailureClass::Timeout,
-                    format!(
-                        "{address}: no connection within {} s; is a firewall dropping packets?",
-                        patience.as_secs_f32()
-                    ),
+                    format!("{peer}: no connection within {} s; is a firewall dropping packets?", patience.as_secs_f32()),
                 ));
             }
         };
-        // Small messages go out at once; a failure here costs speed only.
-        let _ = stream.set_nodelay(true);
-        if let Ok(local) = stream.local_addr() {
-            self.recorder.source(local.ip().to_string());
-        }
         let recorder = Arc::clone(&self.recorder);
         Ok(Conn { stream, recorder, index, patience, muted: false, _permit: permit })
+    }
+
+    /// The text without any secret that this probe has resolved. For what a target says, before it gets into facts.
+    #[must_use]
+    pub fn without_secrets(&self, text: &str) -> String {
+        self.recorder.secrets().out_of(text)
     }
 
     /// Tells the budget that an address stopped answering as it did: fewer connections at once from here on.
@@ -152,12 +181,13 @@ impl Cx {
     }
 }
 
-fn of_connect_error(address: SocketAddr, error: &std::io::Error) -> (Ended, Failure) {
+fn of_connect_error(peer: &str, error: &std::io::Error) -> (Ended, Failure) {
     use std::io::ErrorKind;
     let (ended, class, hint) = match error.kind() {
         ErrorKind::ConnectionRefused => {
             (Ended::ConnectRefused, FailureClass::Refused, "is the service running and listening there?")
         }
+        ErrorKind::NotFound => (Ended::ConnectFailed, FailureClass::Missing, "is the service running here?"),
         ErrorKind::TimedOut => (Ended::ConnectTimeout, FailureClass::Timeout, "is a firewall dropping packets?"),
         ErrorKind::HostUnreachable | ErrorKind::NetworkUnreachable | ErrorKind::NetworkDown => {
             (Ended::ConnectFailed, FailureClass::Unreachable, "is there a route to it from here?")
@@ -167,5 +197,5 @@ fn of_connect_error(address: SocketAddr, error: &std::io::Error) -> (Ended, Fail
         }
         _ => (Ended::ConnectFailed, FailureClass::Unreachable, "can it be reached from here?"),
     };
-    (ended, Failure::new(class, format!("{address}: {error}; {hint}")))
+    (ended, Failure::new(class, format!("{peer}: {error}; {hint}")))
 }

@@ -1,0 +1,265 @@
+//! From answers to facts.
+
+use std::net::IpAddr;
+
+use super::super::answers::{Answer, Answers, Row, settings};
+use super::super::is_local;
+use crate::facts::{
+    DatabaseSession, Extension, Found, Hba, HbaRule, Outcome, PostgresqlFacts, PostgresqlRole, PostgresqlSessions,
+    StoredPassword, Transport,
+};
+
+/// Every question, in the order in which they are asked. Each is one statement that only reads the catalogue.
+pub(super) const QUESTIONS: [&str; 7] = [SETTINGS, HBA, HBA_FILE, SESSIONS, ROLES, HASHES, EXTENSIONS];
+
+const SETTINGS: &str = "select name, setting, source, pending_restart from pg_settings where name in ('data_checksums', \
+                        'data_directory', 'hba_file', 'listen_addresses', 'log_connections', 'log_disconnections', \
+                        'log_statement', 'logging_collector', 'password_encryption', 'scram_iterations', \
+                        'server_version', 'server_version_num', 'ssl', 'ssl_ca_file', 'ssl_ciphers', 'ssl_ecdh_curve', \
+                        'ssl_groups', 'ssl_max_protocol_version', 'ssl_min_protocol_version', \
+                        'ssl_prefer_server_ciphers', 'ssl_tls13_ciphers')";
+const HBA: &str = "select line_number, type, to_json(database), to_json(user_name), address, netmask, auth_method, \
+                   to_json(options), error from pg_hba_file_rules order by line_number limit 5001";
+const HBA_FILE: &str = "select (pg_stat_file(current_setting('hba_file'))).modification > pg_conf_load_time()";
+const SESSIONS: &str = "select a.usename, a.datname, host(a.client_addr), a.backend_type, s.ssl, s.version, s.cipher, \
+                        count(*) from pg_stat_activity a left join pg_stat_ssl s using (pid) where a.pid <> \
+                        pg_backend_pid() and (a.backend_type is null or a.backend_type in ('client backend', \
+                        'walsender')) group by 1, 2, 3, 4, 5, 6, 7 order by 1, 2, 3, 4, 5, 6, 7 limit 5001";
+const ROLES: &str = "select rolname, rolsuper, case when isfinite(rolvaliduntil) then to_char(rolvaliduntil, \
+                     'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"') end from pg_roles where rolcanlogin order by 1 limit 5001";
+/// The stored bytes never leave the server: their kind alone does.
+const HASHES: &str = "select rolname, case when rolpassword is null then null when rolpassword like 'SCRAM-SHA-256$%' \
+                      then 'scram-sha-256' when rolpassword ~ '^md5[0-9a-f]{32}$' then 'md5' else 'other' end, \
+                      substring(rolpassword from '^SCRAM-SHA-256\\$([0-9]+):') from pg_authid where rolcanlogin order by \
+                      1 limit 5001";
+const EXTENSIONS: &str = "select extname, extversion from pg_extension order by 1 limit 5001";
+
+/// The settings that are told.
+const NAMES: [&str; 21] = [
+    "data_checksums",
+    "data_directory",
+    "hba_file",
+    "listen_addresses",
+    "log_connections",
+    "log_disconnections",
+    "log_statement",
+    "logging_collector",
+    "password_encryption",
+    "scram_iterations",
+    "server_version",
+    "server_version_num",
+    "ssl",
+    "ssl_ca_file",
+    "ssl_ciphers",
+    "ssl_ecdh_curve",
+    "ssl_groups",
+    "ssl_max_protocol_version",
+    "ssl_min_protocol_version",
+    "ssl_prefer_server_ciphers",
+    "ssl_tls13_ciphers",
+];
+/// Those that only some users are shown.
+const HIDDEN: [&str; 2] = ["data_directory", "hba_file"];
+
+/// What the answers say.
+pub(super) fn facts(answers: &Answers) -> PostgresqlFacts {
+    let reads = "grant the user pg_read_all_settings";
+    let hidden = |name: &str| HIDDEN.contains(&name).then(|| format!("it is not shown to this user; {reads}"));
+    let settings = settings(&answers.to(SETTINGS), &NAMES, reads, hidden);
+    let version = settings.items.iter().find(|s| s.name == "server_version").and_then(|s| s.value.clone());
+    let nobody = DatabaseSession { transport: Transport::Tcp, user: None, method: None, tls: None };
+    PostgresqlFacts {
+        version,
+        session: answers.session.clone().unwrap_or(nobody),
+        settings,
+        hba: Hba {
+            changed_since_loaded: answers.to(HBA_FILE).one().map(|word| word == "t"),
+            rules: rules(&answers.to(HBA)),
+        },
+        sessions: sessions(&answers.to(SESSIONS)),
+        roles: roles(&answers.to(ROLES), &answers.to(HASHES)),
+        extensions: answers.to(EXTENSIONS).each("", |row| {
+            Some(Extension { name: row.text(0)?, outcome: Outcome::Present, version: row.text(1) })
+        }),
+    }
+}
+
+fn rules(answer: &Answer) -> Found<HbaRule> {
+    let hint = "grant the user SELECT on pg_hba_file_rules and EXECUTE on pg_hba_file_rules(), or connect as a superuser";
+    let mut found = answer.each(hint, |row| {
+        let error = row.text(8);
+        let address = row.text(4);
+        Some(HbaRule {
+            name: format!("line {}", row.text(0)?),
+            outcome: if error.is_some() { Outcome::NotProven } else { Outcome::Present },
+            why: error.map(|error| format!("the server can't read the line: {error}")),
+            connection: row.text(1),
+            databases: list(row, 2),
+            users: list(row, 3),
+            remote: address.as_deref().is_some_and(|address| reaches_beyond(address, row.text(5).as_deref())),
+            address,
+            netmask: row.text(5),
+            method: row.text(6),
+            options: list(row, 7).into_iter().map(without_secret).collect(),
+            without_encryption: matches!(row.text(1).as_deref(), Some("host" | "hostnossl" | "hostnogssenc")),
+        })
+    });
+    let mut rejected: Vec<HbaRule> = Vec::new();
+    for rule in &mut found.items {
+        if rule.without_encryption && rejected.iter().any(|earlier| covers(earlier, rule)) {
+            rule.without_encryption = false;
+        } else if rule.without_encryption && rule.method.as_deref() == Some("reject") {
+            rejected.push(rule.clone());
+        }
+    }
+    found
+}
+
+/// Whether a rule applies to every connection without encryption that the later one applies to.
+fn covers(earlier: &HbaRule, later: &HbaRule) -> bool {
+    let all = |list: &[String], of: &[String]| list.iter().any(|name| name == "all") || list == of;
+    // `all` databases do not include replication.
+    let replication = |rule: &HbaRule| rule.databases.iter().any(|name| name == "replication");
+    let address = earlier.address.as_deref() == Some("all")
+        || (earlier.address == later.address && earlier.netmask == later.netmask);
+    address
+        && all(&earlier.databases, &later.databases)
+        && all(&earlier.users, &later.users)
+        && (!replication(later) || replication(earlier))
+}
+
+fn list(row: &Row<'_>, column: usize) -> Vec<String> {
+    row.text(column).and_then(|json| serde_json::from_str(&json).ok()).unwrap_or_default()
+}
+
+/// An option without its value where that is a secret (`ldapbindpasswd`, `radiussecrets`).
+fn without_secret(option: String) -> String {
+    match option.split_once('=') {
+        Some((name, _)) if name.contains("passwd") || name.contains("secret") || name.contains("password") => {
+            format!("{name}=[redacted]")
+        }
+        _ => option,
+    }
+}
+
+/// Whether an address of a rule holds others than this machine's loopback. Names may be anything.
+fn reaches_beyond(address: &str, mask: Option<&str>) -> bool {
+    if address == "samehost" {
+        return false;
+    }
+    let whole = match mask.map(str::parse::<IpAddr>) {
+        None => true,
+        Some(Ok(IpAddr::V4(mask))) => mask.octets().first() == Some(&255),
+        Some(Ok(IpAddr::V6(mask))) => mask.octets() == [255; 16],
+        Some(Err(_)) => false,
+    };
+    !(whole && is_local(address) && address.parse::<IpAddr>().is_ok())
+}
+
+fn sessions(answer: &Answer) -> Found<PostgresqlSessions> {
+    answer.each("grant the user pg_monitor", |row| {
+        let (user, address, backend) = (row.text(0), row.text(2), row.text(3));
+        let hidden = backend.is_none() || row.text(4).is_none();
+        Some(PostgresqlSessions {
+            name: format!(
+                "{} from {}",
+                user.as_deref().unwrap_or("somebody"),
+                if hidden { "a hidden address" } else { address.as_deref().unwrap_or("a socket") }
+            ),
+            outcome: if hidden { Outcome::NotProven } else { Outcome::Present },
+            why: hidden.then(|| "the server hides other users' sessions; grant the user pg_monitor".to_owned()),
+            count: row.number(7).and_then(|count| u64::try_from(count).ok()).unwrap_or_default(),
+            user,
+            database: row.text(1),
+            remote: address.as_deref().is_some_and(|address| !is_local(address)),
+            address,
+            tls: (!hidden).then(|| row.yes(4)),
+            version: row.text(5),
+            cipher: row.text(6),
+        })
+    })
+}
+
+fn roles(roles: &Answer, hashes: &Answer) -> Found<PostgresqlRole> {
+    let kinds = hashes.each("connect as a superuser, or grant the user SELECT on pg_authid", |row| {
+        Some((row.text(0)?, row.text(1), row.number(2)))
+    });
+    roles.each("", |row| {
+        let name = row.text(0)?;
+        let kind = kinds.items.iter().find(|(of, ..)| *of == name);
+        let password = match kind {
+            None => StoredPassword {
+                outcome: Outcome::NotProven,
+                why: kinds.why.clone().or_else(|| Some("the role appeared meanwhile".to_owned())),
+                kind: None,
+                iterations: None,
+            },
+            Some((_, kind, iterations)) => StoredPassword {
+                outcome: if kind.is_some() { Outcome::Present } else { Outcome::Absent },
+                why: None,
+                kind: kind.clone(),
+                iterations: *iterations,
+            },
+        };
+        Some(PostgresqlRole {
+            name,
+            outcome: Outcome::Present,
+            superuser: row.yes(1),
+            valid_until: row.text(2),
+            password,
+        })
+    })
+}
+
+#[cfg(test)]
+#[allow(clippy::indexing_slicing, reason = "a test may panic")]
+mod tests {
+    use super::*;
+
+    fn rule(connection: &str, databases: &str, address: &str, mask: &str, method: &str) -> Vec<Option<String>> {
+        let cell = |text: &str| (!text.is_empty()).then(|| text.to_owned());
+        let row = ["1", connection, databases, r#"["all"]"#, address, mask, method, "", ""];
+        row.map(cell).to_vec()
+    }
+
+    fn flags(rows: Vec<Vec<Option<String>>>) -> Vec<(bool, bool)> {
+        let found = rules(&Answer { rows, ..Answer::default() });
+        found.items.iter().map(|rule| (rule.without_encryption, rule.remote)).collect()
+    }
+
+    #[test]
+    fn what_a_rule_applies_to() {
+        let all = r#"["all"]"#;
+        let found = flags(vec![
+            rule("local", all, "", "", "peer"),
+            rule("host", all, "127.0.0.1", "255.255.255.255", "md5"),
+            rule("host", all, "127.0.0.0", "0.0.0.0", "md5"),
+            rule("host", all, "::1", "ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff", "md5"),
+            rule("host", all, "samehost", "", "md5"),
+            rule("hostssl", all, "10.0.0.0", "255.0.0.0", "md5"),
+            rule("host", all, "localhost", "", "md5"),
+        ]);
+        let wanted = [(false, false), (true, false), (true, true), (true, false), (true, false), (false, true), (true, true)];
+        assert_eq!(found, wanted);
+    }
+
+    #[test]
+    fn a_rule_that_rejects_hides_later_ones() {
+        let (all, replication) = (r#"["all"]"#, r#"["replication"]"#);
+        let later = |databases: &str| rule("host", databases, "10.0.0.0", "255.0.0.0", "scram-sha-256");
+        let reject = rule("hostnossl", all, "all", "", "reject");
+        assert!(!flags(vec![reject.clone(), later(all)])[1].0);
+        // Replication is no database.
+        assert!(flags(vec![reject.clone(), later(replication)])[1].0);
+        // Too late.
+        assert!(flags(vec![later(all), reject])[0].0);
+        assert!(flags(vec![rule("hostssl", all, "all", "", "reject"), later(all)])[1].0);
+    }
+
+    #[test]
+    fn options_that_hold_secrets() {
+        assert_eq!(without_secret("ldapbindpasswd=hunter2".into()), "ldapbindpasswd=[redacted]");
+        assert_eq!(without_secret("radiussecrets=hunter2".into()), "radiussecrets=[redacted]");
+        assert_eq!(without_secret("map=m".into()), "map=m");
+    }
+}

@@ -1,0 +1,146 @@
+//! From answers to facts.
+
+use super::super::answers::{Answer, Answers, settings};
+use super::super::is_local;
+use crate::facts::{
+    DatabaseFlag, DatabaseSession, DatabaseSetting, Found, InfoLine, Outcome, RedisFacts, RedisUser, Transport,
+};
+
+/// The settings that are asked for, each by itself. `requirepass`, `masterauth` and `tls-key-file-pass` never are: the
+/// answer would hold the password.
+pub(super) const NAMES: [&str; 18] = [
+    "aclfile",
+    "appendfsync",
+    "appendonly",
+    "bind",
+    "dbfilename",
+    "dir",
+    "port",
+    "protected-mode",
+    "save",
+    "tls-auth-clients",
+    "tls-ciphers",
+    "tls-ciphersuites",
+    "tls-cluster",
+    "tls-port",
+    "tls-protocols",
+    "tls-replication",
+    "unixsocket",
+    "unixsocketperm",
+];
+/// Stands for all of `CONFIG GET`.
+pub(super) const SETTINGS: &str = "CONFIG GET";
+/// The users.
+pub(super) const USERS: &str = "ACL LIST";
+/// The server, its persistence, its replication.
+pub(super) const INFO: [&str; 3] = ["INFO server", "INFO persistence", "INFO replication"];
+
+/// A line of `ACL LIST` as name, on, nopass, number of passwords, rights. What is stored of a password is left out.
+pub(super) fn user(line: &str) -> Option<Vec<Option<String>>> {
+    let mut words = line.split_ascii_whitespace();
+    if words.next() != Some("user") {
+        return None;
+    }
+    let name = words.next()?.to_owned();
+    let (mut on, mut nopass, mut passwords, mut rights) = (false, false, 0_u64, Vec::new());
+    for word in words {
+        match word {
+            "on" => on = true,
+            "off" => on = false,
+            "nopass" => nopass = true,
+            "sanitize-payload" | "skip-sanitize-payload" => {}
+            // #hash; > and < would hold a password itself.
+            _ if word.starts_with(['#', '>', '<', '!']) => passwords += 1,
+            _ => rights.push(word),
+        }
+    }
+    Some([name, on.to_string(), nopass.to_string(), passwords.to_string(), rights.join(" ")].map(Some).to_vec())
+}
+
+/// What the answers say.
+pub(super) fn facts(answers: &Answers) -> RedisFacts {
+    let settings = settings(&answers.to(SETTINGS), &NAMES, "give the user the command 'config|get'", |_| None);
+    let info = info(answers);
+    let version = ["valkey_version", "redis_version"].iter().find_map(|name| {
+        info.items.iter().find(|line| line.name == *name).map(|line| line.value.clone())
+    });
+    let nobody = DatabaseSession { transport: Transport::Tcp, user: None, method: None, tls: None };
+    RedisFacts {
+        version,
+        session: answers.session.clone().unwrap_or(nobody),
+        plaintext_port: flag(&settings, "port", |port| port != "0"),
+        remote: flag(&settings, "bind", |bind| {
+            bind.is_empty() || bind.split_ascii_whitespace().any(|one| !is_local(one.trim_start_matches('-')))
+        }),
+        settings,
+        users: users(&answers.to(USERS)),
+        info,
+    }
+}
+
+fn flag(settings: &Found<DatabaseSetting>, name: &str, holds: impl Fn(&str) -> bool) -> DatabaseFlag {
+    let setting = settings.items.iter().find(|setting| setting.name == name);
+    match setting.and_then(|setting| setting.value.as_deref()) {
+        Some(value) => {
+            DatabaseFlag { outcome: if holds(value) { Outcome::Present } else { Outcome::Absent }, why: None }
+        }
+        None => {
+            let why = settings.why.clone().unwrap_or_else(|| format!("the server does not tell its setting '{name}'"));
+            DatabaseFlag { outcome: Outcome::NotProven, why: Some(why) }
+        }
+    }
+}
+
+fn users(answer: &Answer) -> Found<RedisUser> {
+    answer.each("give the user the command 'acl|list'; releases before 6 have no users", |row| {
+        let rights: Vec<String> = row.text(4)?.split_ascii_whitespace().map(str::to_owned).collect();
+        let has = |words: [&str; 2]| rights.iter().any(|right| words.contains(&right.as_str()));
+        Some(RedisUser {
+            name: row.text(0)?,
+            outcome: Outcome::Present,
+            enabled: row.yes(1),
+            nopass: row.yes(2),
+            passwords: row.number(3).and_then(|count| u64::try_from(count).ok())?,
+            everything: has(["+@all", "allcommands"]) && has(["~*", "allkeys"]),
+            rights,
+        })
+    })
+}
+
+fn info(answers: &Answers) -> Found<InfoLine> {
+    let mut all = Found::all(Vec::new());
+    for question in INFO {
+        let found = answers.to(question).each("give the user the command 'info'", |row| {
+            Some(InfoLine { name: row.text(0)?, outcome: Outcome::Present, value: row.text(1)? })
+        });
+        all.items.extend(found.items);
+        if let Some(why) = found.why {
+            all = Found::some(all.items, why);
+        }
+    }
+    all
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn a_user_without_what_is_stored_of_the_password() {
+        let row = user("user bob on #5e884898da28047151d0e56f8dc6292773603d0d6aabbdd62a11ef721d1542d8 ~cache:* -@all +get");
+        let cells: Option<Vec<String>> = row.map(|row| row.into_iter().flatten().collect());
+        assert_eq!(cells, Some(["bob", "true", "false", "1", "~cache:* -@all +get"].map(str::to_owned).to_vec()));
+        assert_eq!(user("bob on"), None);
+    }
+
+    proptest! {
+        #[test]
+        fn no_line_lets_a_hash_through(line in "user [a-z]{1,8}( (on|off|nopass|[+~#><!][a-z0-9@*]{1,8})){0,8}") {
+            let row = user(&line).unwrap_or_default();
+            let rights = row.get(4).cloned().flatten().unwrap_or_default();
+            prop_assert!(!rights.contains(['#', '>', '<', '!']), "{rights}");
+        }
+    }
+}
