@@ -118,6 +118,20 @@ impl<'a> Reached<'a> {
                     serde_json::to_value(SshSpec { address }).unwrap_or_default()
                 }),
             }),
+            inventory::Subject::Database(product, database) => Some(Self {
+                endpoint: database.endpoint.as_deref()?,
+                port: product.port(),
+                sort: product.sort(),
+                addresses: Addresses::All,
+                expect_addresses: database.expect_addresses,
+                spec: Box::new(move |address| {
+                    let endpoint =
+                        database.endpoint.as_ref().and_then(|text| parse_endpoint(text, product.port()).ok());
+                    let address = Some(address.map(|a| a.to_string()).unwrap_or_default());
+                    let spec = database.resolve(address, endpoint.map(|endpoint| endpoint.host), folder);
+                    serde_json::to_value(spec).unwrap_or_default()
+                }),
+            }),
             inventory::Subject::Disk(_) | inventory::Subject::Backup(_) | inventory::Subject::Host => None,
         }
     }
@@ -137,6 +151,20 @@ pub async fn expand(declared: &[Declared], folder: &Path) -> Expanded {
         match (&declared.subject, answer) {
             (_, Some((reached, answer))) => add(&mut expanded, declared, reached, answer),
             (inventory::Subject::Disk(disk), _) => add_disk(&mut expanded, declared, disk, folder),
+            (inventory::Subject::Database(product, database), _) => {
+                let spec = database.resolve(None, None, folder);
+                expanded.targets.push(Target {
+                    name: declared.name.clone(),
+                    of: declared.name.clone(),
+                    address: spec.socket.clone().unwrap_or_default(),
+                    labels: declared.labels.clone(),
+                    discovered: false,
+                    subject: Subject {
+                        sort: product.sort().to_owned(),
+                        spec: serde_json::to_value(spec).unwrap_or_default(),
+                    },
+                });
+            }
             (inventory::Subject::Backup(backup), _) => add_backup(&mut expanded, declared, backup, folder),
             _ => {
                 let mut host = host(declared.labels.clone());

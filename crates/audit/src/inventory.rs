@@ -6,7 +6,7 @@ use std::ops::Range;
 use std::path::Path;
 
 use check_backup::target::BackupTarget;
-use check_encryption::facts::{DiskTarget, SshTarget};
+use check_encryption::facts::{DatabaseProduct, DatabaseTarget, DiskTarget, SshTarget};
 use check_tls::target::{TlsTarget, parse_endpoint};
 use model::Severity;
 use policy::Diagnostics;
@@ -78,6 +78,8 @@ pub enum Subject {
     Ssh(SshTarget),
     /// A disk, and what it holds.
     Disk(DiskTarget),
+    /// A database server.
+    Database(DatabaseProduct, Box<DatabaseTarget>),
     /// Copies of a data set.
     Backup(Box<BackupTarget>),
     /// This machine.
@@ -237,10 +239,8 @@ fn targets(file: &mut File<'_>, node: &Node) -> Vec<Declared> {
         file.error("empty", node.span.clone(), "'targets' is an empty list".into(), help);
     }
     for item in items {
-        let Some(fields) = file.fields(item, "a target", &["name", "labels", "tls", "ssh", "disk", "backup", "host"])
-        else {
-            continue;
-        };
+        let known = [&["name", "labels"], SUBJECTS].concat();
+        let Some(fields) = file.fields(item, "a target", &known) else { continue };
         let name =
             file.required(&fields, "name", "the target").and_then(|node| Some((node, name(file, node, "name")?)));
         let labels = labels(file, fields.get("labels"));
@@ -265,7 +265,7 @@ fn targets(file: &mut File<'_>, node: &Node) -> Vec<Declared> {
 }
 
 /// The keys under which a target says what it is.
-const SUBJECTS: [&str; 5] = ["tls", "ssh", "disk", "backup", "host"];
+const SUBJECTS: &[&str] = &["tls", "ssh", "postgresql", "mysql", "redis", "disk", "backup", "host"];
 
 /// The port of an SSH server that names none.
 pub(crate) const SSH_PORT: u16 = 22;
@@ -321,6 +321,9 @@ fn subject(file: &mut File<'_>, item: &Node, fields: &Fields<'_>) -> Option<Subj
                 }
             }
         }
+        "postgresql" => database(file, key, node, DatabaseProduct::Postgresql),
+        "mysql" => database(file, key, node, DatabaseProduct::Mysql),
+        "redis" => database(file, key, node, DatabaseProduct::Redis),
         "backup" => {
             let target: BackupTarget = typed(file, key, node)?;
             match target.resolve("any") {
@@ -336,6 +339,19 @@ fn subject(file: &mut File<'_>, item: &Node, fields: &Fields<'_>) -> Option<Subj
                 file.fields(node, HOST, &[]);
             }
             Some(Subject::Host)
+        }
+    }
+}
+
+fn database(file: &mut File<'_>, key: &Key, node: &Node, product: DatabaseProduct) -> Option<Subject> {
+    let target: DatabaseTarget = typed(file, key, node)?;
+    let endpoint = |text: &String| parse_endpoint(text, product.port()).map_err(|why| ("endpoint", why));
+    let checked = target.check(product).and_then(|()| target.endpoint.as_ref().map(endpoint).transpose());
+    match checked {
+        Ok(_) => Some(Subject::Database(product, Box::new(target))),
+        Err((field, message)) => {
+            file.error("bad-database", place(node, key, field), message, None);
+            None
         }
     }
 }

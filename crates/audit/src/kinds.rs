@@ -21,10 +21,17 @@ pub fn probes_for(sort: &str) -> Vec<Arc<dyn Probe>> {
     probes().into_iter().filter(|p| p.sort() == sort).collect()
 }
 
-/// The probe that makes a kind of evidence.
+/// A probe that makes a kind of evidence.
 #[must_use]
 pub fn probe_of(kind: &str) -> Option<Arc<dyn Probe>> {
     probes().into_iter().find(|p| p.kind().name == kind)
+}
+
+/// The probe that makes a kind of evidence on that sort of target: some kinds are made on several sorts, each by a probe
+/// of its own.
+#[must_use]
+pub fn probe_on(kind: &str, sort: &str) -> Option<Arc<dyn Probe>> {
+    probes().into_iter().find(|p| p.kind().name == kind && p.sort() == sort)
 }
 
 /// Level and JSON Schema of the facts of every kind, as the policy engine wants them.

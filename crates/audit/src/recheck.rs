@@ -19,7 +19,7 @@ pub(crate) fn evidence(reader: &Reader, evidence: &Evidence, run: &Run) -> Resul
     if evidence.collected < run.started || evidence.collected > run.finished {
         return fail(format!("collected at {}, outside the run", evidence.collected));
     }
-    let Some(probe) = kinds::probe_of(&evidence.kind) else {
+    let Some(probe) = kinds::probe_on(&evidence.kind, &evidence.target.subject.sort) else {
         // Made by the collector itself, from other evidence.
         return if evidence.kind == crate::scope::kind().name {
             Ok(false)

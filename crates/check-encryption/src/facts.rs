@@ -4,8 +4,8 @@
 //! missing key. A list of things found stands beside `asked`: `"all"` where the search was complete, else the names of
 //! the places that were searched completely.
 
-mod disk;
 mod database;
+mod disk;
 mod host;
 mod keyfiles;
 mod listeners;
@@ -17,11 +17,11 @@ mod redis;
 mod ssh;
 mod sshd;
 
-pub use disk::{DiskSpec, DiskTarget};
 pub use database::{
-    DatabaseDoor, DatabaseProduct, DatabaseSession, DatabaseSetting, DatabaseSign, DatabaseSpec, DatabaseTarget, DatabaseTls,
-    DatabaseTlsSeen, DatabaseWireFacts, DoorOutcome, Found, Transport,
+    DatabaseDoor, DatabaseProduct, DatabaseSession, DatabaseSetting, DatabaseSign, DatabaseSpec, DatabaseTarget,
+    DatabaseTls, DatabaseTlsSeen, DatabaseWireFacts, DoorOutcome, Found, Transport,
 };
+pub use disk::{DiskSpec, DiskTarget};
 pub use host::{Clock, ClockSource, HostFacts, OperatingSystem, Privileges, Sign};
 pub use keyfiles::{Certificate, CertificateRef, Key, KeyFilesFacts, KeyFormat, KeyType, Place};
 pub use listeners::{ListenersFacts, Process, Protocol, Socket};
@@ -32,9 +32,7 @@ pub use luks::{
 pub use model::Asked;
 pub use mounts::{Encryption, Layer, LayerKind, LeftOut, Mount, MountsFacts, Swap, SwapArea, SwapKind};
 pub use mysql::{EmptyPassword, MysqlAccount, MysqlFacts, MysqlPlugin, MysqlSessions, Tablespace};
-pub use postgresql::{
-    Extension, Hba, HbaRule, PostgresqlFacts, PostgresqlRole, PostgresqlSessions, StoredPassword,
-};
+pub use postgresql::{Extension, Hba, HbaRule, PostgresqlFacts, PostgresqlRole, PostgresqlSessions, StoredPassword};
 pub use redis::{DatabaseFlag, InfoLine, RedisFacts, RedisUser};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};

@@ -4,8 +4,8 @@
 //! All probes but [`ssh`] look at the target sort `host` (spec `{}`), read without changing anything, and work without
 //! root: what could not be read is said, with the reason. Their facts rest on the word of this machine alone.
 
-pub mod disk;
 mod database;
+pub mod disk;
 pub mod facts;
 mod host;
 mod keyfiles;

@@ -161,7 +161,10 @@ impl Cx {
                 self.recorder.end(index, Ended::ConnectTimeout);
                 return Err(Failure::new(
                     FailureClass::Timeout,
-                    format!("{peer}: no connection within {} s; is a firewall dropping packets?", patience.as_secs_f32()),
+                    format!(
+                        "{peer}: no connection within {} s; is a firewall dropping packets?",
+                        patience.as_secs_f32()
+                    ),
                 ));
             }
         };

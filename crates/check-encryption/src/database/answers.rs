@@ -87,7 +87,8 @@ impl Answers {
 
     /// The answer to a question.
     pub(crate) fn to(&self, question: &str) -> Answer {
-        let none = || Answer { error: Some("it was not asked: the connection ended before".into()), ..Answer::default() };
+        let none =
+            || Answer { error: Some("it was not asked: the connection ended before".into()), ..Answer::default() };
         self.answers.get(question).cloned().unwrap_or_else(none)
     }
 

@@ -48,8 +48,9 @@ impl Wanted {
             }
         }
         let name = asked.name.clone().or_else(|| spec.host.clone()).unwrap_or_default();
-        let name = ServerName::try_from(name.clone())
-            .map_err(|_| cannot(format!("'{name}' is no name that a certificate can have; write 'tls: {{ name: … }}'")))?;
+        let name = ServerName::try_from(name.clone()).map_err(|_| {
+            cannot(format!("'{name}' is no name that a certificate can have; write 'tls: {{ name: … }}'"))
+        })?;
         let provider = Arc::new(aws_lc_rs::default_provider());
         let verdict = Verdict::default();
         let verifier = Watching {

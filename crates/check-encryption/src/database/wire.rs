@@ -14,7 +14,7 @@ use super::mysql::packet::{self, Greeting, can, packet};
 use super::postgresql::message;
 use super::redis::resp;
 use super::tls::Wanted;
-use super::{mysql, plan, postgresql, redis, spec_of};
+use super::{plan, spec_of};
 use crate::facts::{DatabaseProduct, DatabaseSpec, DatabaseWireFacts};
 
 /// The kind of evidence.
@@ -52,11 +52,7 @@ impl Probe for Wire {
     }
 
     fn sort(&self) -> &'static str {
-        match self.0 {
-            DatabaseProduct::Postgresql => postgresql::SORT,
-            DatabaseProduct::Mysql => mysql::SORT,
-            DatabaseProduct::Redis => redis::SORT,
-        }
+        self.0.sort()
     }
 
     fn schema(&self) -> schemars::Schema {

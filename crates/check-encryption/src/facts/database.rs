@@ -120,6 +120,31 @@ pub enum DatabaseProduct {
     Redis,
 }
 
+impl DatabaseProduct {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Postgresql, Self::Mysql, Self::Redis];
+
+    /// The sort of target: the key of the inventory.
+    #[must_use]
+    pub const fn sort(self) -> &'static str {
+        match self {
+            Self::Postgresql => "postgresql",
+            Self::Mysql => "mysql",
+            Self::Redis => "redis",
+        }
+    }
+
+    /// The port of an endpoint that names none, as IANA has it.
+    #[must_use]
+    pub const fn port(self) -> u16 {
+        match self {
+            Self::Postgresql => 5432,
+            Self::Mysql => 3306,
+            Self::Redis => 6379,
+        }
+    }
+}
+
 /// A way in.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -230,11 +255,11 @@ pub struct DatabaseSpec {
 }
 
 impl DatabaseTarget {
-    /// Checks what the types do not: `sort` is `postgresql`, `mysql` or `redis`.
+    /// Checks what the types do not.
     ///
     /// # Errors
     /// The field and what is wrong with it.
-    pub fn check(&self, sort: &str) -> Result<(), (&'static str, String)> {
+    pub fn check(&self, product: DatabaseProduct) -> Result<(), (&'static str, String)> {
         match (&self.endpoint, &self.socket) {
             (Some(_), Some(_)) => return Err(("socket", "give either 'endpoint' or 'socket'".into())),
             (None, None) => {
@@ -250,10 +275,10 @@ impl DatabaseTarget {
                 return Err((field, why.into()));
             }
         }
-        if self.password.is_some() && self.user.is_none() && sort != "redis" {
+        if self.password.is_some() && self.user.is_none() && product != DatabaseProduct::Redis {
             return Err(("password", "a password needs a 'user'".into()));
         }
-        if self.database.is_some() && sort != "postgresql" {
+        if self.database.is_some() && product != DatabaseProduct::Postgresql {
             return Err(("database", "PostgreSQL alone needs a database to connect to".into()));
         }
         if self.tls.as_ref().is_some_and(|tls| tls.certificate.is_some() != tls.key.is_some()) {

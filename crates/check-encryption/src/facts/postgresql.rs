@@ -3,8 +3,8 @@
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::database::{DatabaseSession, DatabaseSetting, Found};
 use super::Outcome;
+use super::database::{DatabaseSession, DatabaseSetting, Found};
 
 /// One PostgreSQL server.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]

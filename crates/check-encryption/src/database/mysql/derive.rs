@@ -13,9 +13,25 @@ pub(super) const GREETING: &str = "greeting";
 /// Every question, in the order in which they are asked.
 pub(super) const fn questions(mariadb: bool) -> [&'static str; 7] {
     if mariadb {
-        [READ_ONLY, "SET SESSION max_statement_time = 10", SETTINGS, ACCOUNTS_MARIADB, TABLESPACES_MARIADB, SESSIONS, PLUGINS]
+        [
+            READ_ONLY,
+            "SET SESSION max_statement_time = 10",
+            SETTINGS,
+            ACCOUNTS_MARIADB,
+            TABLESPACES_MARIADB,
+            SESSIONS,
+            PLUGINS,
+        ]
     } else {
-        [READ_ONLY, "SET SESSION max_execution_time = 10000", SETTINGS, ACCOUNTS_MYSQL, TABLESPACES_MYSQL, SESSIONS, PLUGINS]
+        [
+            READ_ONLY,
+            "SET SESSION max_execution_time = 10000",
+            SETTINGS,
+            ACCOUNTS_MYSQL,
+            TABLESPACES_MYSQL,
+            SESSIONS,
+            PLUGINS,
+        ]
     }
 }
 
@@ -109,9 +125,9 @@ pub(super) fn facts(answers: &Answers) -> MysqlFacts {
         accounts: self::accounts(&answers.to(accounts), hint),
         tablespaces: tablespaces(&answers.to(if mariadb { TABLESPACES_MARIADB } else { TABLESPACES_MYSQL })),
         sessions: sessions(&answers.to(SESSIONS), schema.as_deref()),
-        plugins: answers.to(PLUGINS).each("", |row| {
-            Some(MysqlPlugin { name: row.text(0)?, outcome: Outcome::Present, sort: row.text(1) })
-        }),
+        plugins: answers
+            .to(PLUGINS)
+            .each("", |row| Some(MysqlPlugin { name: row.text(0)?, outcome: Outcome::Present, sort: row.text(1) })),
         version,
         settings,
     }

@@ -13,10 +13,10 @@ use super::answers::{Answer, Answers, MOST_ROWS};
 use super::link::Link;
 use super::tls::Wanted;
 use super::{may_log_in, no_account, plan, session, spec_of};
-use crate::facts::{DatabaseSpec, MysqlFacts};
+use crate::facts::{DatabaseProduct, DatabaseSpec, MysqlFacts};
 
 /// The sort of target, and the kind of evidence.
-pub(super) const SORT: &str = "mysql";
+const SORT: &str = DatabaseProduct::Mysql.sort();
 /// More turns than any log-in takes.
 const MOST_TURNS: usize = 10;
 
@@ -112,7 +112,9 @@ struct Account<'a> {
 async fn greet(link: &mut Link) -> Result<Greeting, Failure> {
     let (_, body) = packet::read(link).await?;
     if let Reply::Error(number, words) = Reply::read(&body) {
-        return Err(link.failure(FailureClass::Refused, format!("the server lets nobody in from here: {words} ({number})")));
+        return Err(
+            link.failure(FailureClass::Refused, format!("the server lets nobody in from here: {words} ({number})"))
+        );
     }
     Greeting::read(&body).ok_or_else(|| {
         link.failure(FailureClass::Protocol, "it does not greet as MySQL does; is it the sort that the inventory says?")
@@ -151,7 +153,8 @@ async fn log_in(link: &mut Link, greeting: &Greeting, account: &Account<'_>, num
             Reply::More(more) if more == [3] => continue,
             Reply::More(more) if more == [4] && method == "caching_sha2_password" => {
                 if !account.sealed {
-                    let why = "the server wants the password itself, and the connection is not encrypted; switch TLS on";
+                    let why =
+                        "the server wants the password itself, and the connection is not encrypted; switch TLS on";
                     return Err(link.failure(FailureClass::Permission, wrong(why.to_owned())));
                 }
                 clear(account.password)

@@ -78,14 +78,15 @@ pub(super) fn facts(answers: &Answers) -> PostgresqlFacts {
         },
         sessions: sessions(&answers.to(SESSIONS)),
         roles: roles(&answers.to(ROLES), &answers.to(HASHES)),
-        extensions: answers.to(EXTENSIONS).each("", |row| {
-            Some(Extension { name: row.text(0)?, outcome: Outcome::Present, version: row.text(1) })
-        }),
+        extensions: answers
+            .to(EXTENSIONS)
+            .each("", |row| Some(Extension { name: row.text(0)?, outcome: Outcome::Present, version: row.text(1) })),
     }
 }
 
 fn rules(answer: &Answer) -> Found<HbaRule> {
-    let hint = "grant the user SELECT on pg_hba_file_rules and EXECUTE on pg_hba_file_rules(), or connect as a superuser";
+    let hint =
+        "grant the user SELECT on pg_hba_file_rules and EXECUTE on pg_hba_file_rules(), or connect as a superuser";
     let mut found = answer.each(hint, |row| {
         let error = row.text(8);
         let address = row.text(4);
@@ -239,7 +240,8 @@ mod tests {
             rule("hostssl", all, "10.0.0.0", "255.0.0.0", "md5"),
             rule("host", all, "localhost", "", "md5"),
         ]);
-        let wanted = [(false, false), (true, false), (true, true), (true, false), (true, false), (false, true), (true, true)];
+        let wanted =
+            [(false, false), (true, false), (true, true), (true, false), (true, false), (false, true), (true, true)];
         assert_eq!(found, wanted);
     }
 

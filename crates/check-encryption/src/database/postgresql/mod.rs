@@ -14,12 +14,10 @@ use super::answers::{Answer, Answers, MOST_ROWS};
 use super::link::Link;
 use super::tls::Wanted;
 use super::{may_log_in, no_account, plan, session, spec_of};
-use crate::facts::{DatabaseSpec, PostgresqlFacts};
+use crate::facts::{DatabaseProduct, DatabaseSpec, PostgresqlFacts};
 
 /// The sort of target, and the kind of evidence.
-pub(super) const SORT: &str = "postgresql";
-/// The port that PostgreSQL listens on.
-const PORT: u16 = 5432;
+const SORT: &str = DatabaseProduct::Postgresql.sort();
 
 /// Logs in to one PostgreSQL server and reads.
 #[derive(Clone, Copy, Debug, Default)]
@@ -65,7 +63,7 @@ async fn with_socket(cx: &Cx, mut spec: DatabaseSpec) -> DatabaseSpec {
     if let Some(path) = &mut spec.socket
         && cx.metadata(&path).await.is_ok_and(|found| found.is_dir)
     {
-        *path = format!("{}/.s.PGSQL.{PORT}", path.trim_end_matches('/'));
+        *path = format!("{}/.s.PGSQL.{}", path.trim_end_matches('/'), DatabaseProduct::Postgresql.port());
     }
     spec
 }
@@ -118,7 +116,11 @@ async fn talk(cx: &Cx, spec: &DatabaseSpec) -> Result<Answers, Failure> {
 }
 
 /// Goes over to TLS where the server offers it.
-async fn secure(cx: &Cx, link: &mut Link, spec: &DatabaseSpec) -> Result<Option<crate::facts::DatabaseTlsSeen>, Failure> {
+async fn secure(
+    cx: &Cx,
+    link: &mut Link,
+    spec: &DatabaseSpec,
+) -> Result<Option<crate::facts::DatabaseTlsSeen>, Failure> {
     link.send(&message::SSL_REQUEST).await?;
     match link.exact(1).await?.as_slice() {
         b"S" => {
@@ -157,7 +159,9 @@ async fn log_in(link: &mut Link, user: &str, password: Option<&str>) -> Result<&
         };
         if code == 0 {
             if !known {
-                return Err(link.failure(FailureClass::Protocol, "it let in without showing that it knows the password"));
+                return Err(
+                    link.failure(FailureClass::Protocol, "it let in without showing that it knows the password")
+                );
             }
             continue;
         }

@@ -61,9 +61,9 @@ pub(super) fn user(line: &str) -> Option<Vec<Option<String>>> {
 pub(super) fn facts(answers: &Answers) -> RedisFacts {
     let settings = settings(&answers.to(SETTINGS), &NAMES, "give the user the command 'config|get'", |_| None);
     let info = info(answers);
-    let version = ["valkey_version", "redis_version"].iter().find_map(|name| {
-        info.items.iter().find(|line| line.name == *name).map(|line| line.value.clone())
-    });
+    let version = ["valkey_version", "redis_version"]
+        .iter()
+        .find_map(|name| info.items.iter().find(|line| line.name == *name).map(|line| line.value.clone()));
     let nobody = DatabaseSession { transport: Transport::Tcp, user: None, method: None, tls: None };
     RedisFacts {
         version,
@@ -129,7 +129,8 @@ mod tests {
 
     #[test]
     fn a_user_without_what_is_stored_of_the_password() {
-        let row = user("user bob on #5e884898da28047151d0e56f8dc6292773603d0d6aabbdd62a11ef721d1542d8 ~cache:* -@all +get");
+        let row =
+            user("user bob on #5e884898da28047151d0e56f8dc6292773603d0d6aabbdd62a11ef721d1542d8 ~cache:* -@all +get");
         let cells: Option<Vec<String>> = row.map(|row| row.into_iter().flatten().collect());
         assert_eq!(cells, Some(["bob", "true", "false", "1", "~cache:* -@all +get"].map(str::to_owned).to_vec()));
         assert_eq!(user("bob on"), None);

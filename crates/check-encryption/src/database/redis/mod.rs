@@ -11,10 +11,10 @@ use super::answers::{Answer, Answers};
 use super::link::Link;
 use super::tls::Wanted;
 use super::{may_log_in, plan, session, spec_of};
-use crate::facts::{DatabaseSpec, RedisFacts};
+use crate::facts::{DatabaseProduct, DatabaseSpec, RedisFacts};
 
 /// The sort of target, and the kind of evidence.
-pub(super) const SORT: &str = "redis";
+const SORT: &str = DatabaseProduct::Redis.sort();
 
 /// Logs in to one Redis or Valkey server and reads.
 #[derive(Clone, Copy, Debug, Default)]

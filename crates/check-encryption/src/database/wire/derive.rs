@@ -55,8 +55,13 @@ pub(super) fn facts(
     // A port of Redis speaks either; where it may want a certificate of the client, the handshake itself must do.
     let speaks_tls = answered(&sealed) || (product == DatabaseProduct::Redis && seen.is_some());
     if let (Came::Nothing(why), Came::Nothing(_)) = (&plain, &sealed) {
-        return Err(Failure::new(FailureClass::Protocol, format!("{address}: {why}; is it the sort of server that it \
-                                                                 is declared to be?")));
+        return Err(Failure::new(
+            FailureClass::Protocol,
+            format!(
+                "{address}: {why}; is it the sort of server that it \
+                                                                 is declared to be?"
+            ),
+        ));
     }
     let without_password = match (&plain, &sealed) {
         _ if product == DatabaseProduct::Mysql => {
@@ -192,7 +197,9 @@ fn tls(product: DatabaseProduct, exchange: &Exchange, received: &[u8]) -> (Came,
             _ => return silent(),
         },
         DatabaseProduct::Mysql => match greeting(received) {
-            Some(greeting) if greeting.capabilities & can::SSL == 0 => return no("it does not offer TLS when it greets"),
+            Some(greeting) if greeting.capabilities & can::SSL == 0 => {
+                return no("it does not offer TLS when it greets");
+            }
             Some(_) => packet::all(received, 1).1,
             None => return silent(),
         },
