@@ -91,11 +91,6 @@ impl Answers {
             || Answer { error: Some("it was not asked: the connection ended before".into()), ..Answer::default() };
         self.answers.get(question).cloned().unwrap_or_else(none)
     }
-
-    /// Whether there is an answer without an error.
-    pub(crate) fn has(&self, question: &str) -> bool {
-        self.answers.get(question).is_some_and(|answer| answer.error.is_none())
-    }
 }
 
 impl Answer {

@@ -225,7 +225,8 @@ mod tests {
 
         #[test]
         fn what_is_written_is_read(number: u8, body: Vec<u8>) {
-            prop_assert_eq!(all(&packet(number, &body), 1), (vec![body], &[][..]));
+            let packet = packet(number, &body);
+            prop_assert_eq!(all(&packet, 1), (vec![body], &[][..]));
         }
     }
 }

@@ -84,16 +84,16 @@ async fn talk(cx: &Cx, spec: &DatabaseSpec) -> Result<Answers, Failure> {
     let users = one(&mut link, derive::USERS, |value| {
         // A line that is not understood stays a row that is none, so that the list is not taken for whole.
         value.texts().iter().map(|line| derive::user(line).unwrap_or_default()).collect()
-    });
-    let users = users.await;
+    })
+    .await;
     answers.add(cx, &mut link, derive::USERS, users);
     for question in derive::INFO {
         let answer = one(&mut link, question, |value| {
             let lines: Vec<String> = value.texts().iter().flat_map(|t| t.lines()).map(str::to_owned).collect();
             let pairs = lines.iter().filter_map(|line| line.split_once(':'));
             pairs.map(|(name, value)| vec![Some(name.to_owned()), Some(value.to_owned())]).collect()
-        });
-        let answer = answer.await;
+        })
+        .await;
         answers.add(cx, &mut link, question, answer);
     }
     link.close().await;
@@ -139,8 +139,8 @@ async fn config(link: &mut Link) -> Answer {
         let answer = one(link, &format!("CONFIG GET {name}"), |value| {
             let texts = value.texts();
             texts.chunks(2).map(|pair| pair.iter().cloned().map(Some).collect()).collect()
-        });
-        let answer = answer.await;
+        })
+        .await;
         if answer.error.is_some() {
             return Answer { error: answer.error, ..all };
         }
