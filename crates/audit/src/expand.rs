@@ -6,6 +6,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use check_backup::target::BackupTarget;
+use check_encryption::e2ee::target::E2eeTarget;
 use check_encryption::facts::{DiskTarget, SshSpec, SshTarget};
 use check_tls::target::{Addresses, TlsSpec, TlsTarget, parse_endpoint};
 use model::{Failure, FailureClass, NotLookedAt, Notice, NoticeLevel, Subject, Target};
@@ -132,7 +133,10 @@ impl<'a> Reached<'a> {
                     serde_json::to_value(spec).unwrap_or_default()
                 }),
             }),
-            inventory::Subject::Disk(_) | inventory::Subject::Backup(_) | inventory::Subject::Host => None,
+            inventory::Subject::Disk(_)
+            | inventory::Subject::Backup(_)
+            | inventory::Subject::E2ee(_)
+            | inventory::Subject::Host => None,
         }
     }
 }
@@ -166,6 +170,7 @@ pub async fn expand(declared: &[Declared], folder: &Path) -> Expanded {
                 });
             }
             (inventory::Subject::Backup(backup), _) => add_backup(&mut expanded, declared, backup, folder),
+            (inventory::Subject::E2ee(e2ee), _) => expanded.targets.push(e2ee_target(declared, e2ee, folder)),
             _ => {
                 let mut host = host(declared.labels.clone());
                 host.of.clone_from(&declared.name);
@@ -205,6 +210,18 @@ fn add_backup(expanded: &mut Expanded, declared: &Declared, backup: &BackupTarge
         discovered: false,
         subject: Subject { sort: check_backup::SORT.to_owned(), spec: serde_json::to_value(spec).unwrap_or_default() },
     });
+}
+
+fn e2ee_target(declared: &Declared, e2ee: &E2eeTarget, folder: &Path) -> Target {
+    let spec = serde_json::to_value(e2ee.clone().within(folder)).unwrap_or_default();
+    Target {
+        name: declared.name.clone(),
+        of: declared.name.clone(),
+        address: e2ee.location(),
+        labels: declared.labels.clone(),
+        discovered: false,
+        subject: Subject { sort: check_encryption::e2ee::SORT.to_owned(), spec },
+    }
 }
 
 async fn addresses(endpoint: &str, port: u16) -> Result<Vec<SocketAddr>, Failure> {

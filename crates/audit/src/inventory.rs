@@ -6,6 +6,7 @@ use std::ops::Range;
 use std::path::Path;
 
 use check_backup::target::BackupTarget;
+use check_encryption::e2ee::target::E2eeTarget;
 use check_encryption::facts::{DatabaseProduct, DatabaseTarget, DiskTarget, SshTarget};
 use check_tls::target::{TlsTarget, parse_endpoint};
 use model::Severity;
@@ -80,6 +81,8 @@ pub enum Subject {
     Disk(DiskTarget),
     /// A database server.
     Database(DatabaseProduct, Box<DatabaseTarget>),
+    /// Payloads that are encrypted end to end.
+    E2ee(Box<E2eeTarget>),
     /// Copies of a data set.
     Backup(Box<BackupTarget>),
     /// This machine.
@@ -265,7 +268,7 @@ fn targets(file: &mut File<'_>, node: &Node) -> Vec<Declared> {
 }
 
 /// The keys under which a target says what it is.
-const SUBJECTS: &[&str] = &["tls", "ssh", "postgresql", "mysql", "redis", "disk", "backup", "host"];
+const SUBJECTS: &[&str] = &["tls", "ssh", "postgresql", "mysql", "redis", "disk", "e2ee", "backup", "host"];
 
 /// The port of an SSH server that names none.
 pub(crate) const SSH_PORT: u16 = 22;
@@ -317,6 +320,16 @@ fn subject(file: &mut File<'_>, item: &Node, fields: &Fields<'_>) -> Option<Subj
                 Ok(_) => Some(Subject::Disk(target)),
                 Err((field, message)) => {
                     file.error("bad-disk", place(node, key, field), message, None);
+                    None
+                }
+            }
+        }
+        "e2ee" => {
+            let target: E2eeTarget = typed(file, key, node)?;
+            match target.check() {
+                Ok(()) => Some(Subject::E2ee(Box::new(target))),
+                Err((field, message)) => {
+                    file.error("bad-e2ee", place(node, key, &field), message, None);
                     None
                 }
             }

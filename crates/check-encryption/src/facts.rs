@@ -6,6 +6,7 @@
 
 mod database;
 mod disk;
+mod e2ee;
 mod host;
 mod keyfiles;
 mod listeners;
@@ -22,6 +23,10 @@ pub use database::{
     DatabaseTls, DatabaseTlsSeen, DatabaseWireFacts, DoorOutcome, Found, Transport,
 };
 pub use disk::{DiskSpec, DiskTarget};
+pub use e2ee::{
+    Claim, Class, Control, E2eeCanaryFacts, E2eeFacts, Hit, Hits, Planted, Recipient, Recipients, Repeat, RepeatOf,
+    Repeats, Sample, Samples, Searches, Step, StoreSampled, StoreSearched, Stores,
+};
 pub use host::{Clock, ClockSource, HostFacts, OperatingSystem, Privileges, Sign};
 pub use keyfiles::{Certificate, CertificateRef, Key, KeyFilesFacts, KeyFormat, KeyType, Place};
 pub use listeners::{ListenersFacts, Process, Protocol, Socket};

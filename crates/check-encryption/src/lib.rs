@@ -6,6 +6,7 @@
 
 mod database;
 pub mod disk;
+pub mod e2ee;
 pub mod facts;
 mod host;
 mod keyfiles;
@@ -31,6 +32,8 @@ pub const SORT: &str = "host";
 #[must_use]
 pub fn probes() -> Vec<Arc<dyn Probe>> {
     let mut probes: Vec<Arc<dyn Probe>> = vec![
+        Arc::new(e2ee::E2ee),
+        Arc::new(e2ee::E2eeCanary),
         Arc::new(host::Host::default()),
         Arc::new(keyfiles::KeyFiles::default()),
         Arc::new(listeners::Listeners::default()),

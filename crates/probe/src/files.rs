@@ -175,6 +175,28 @@ impl Cx {
         made.map_err(|e| of_error(&std::env::temp_dir(), &e))
     }
 
+    /// Writes a file into such a folder, closed to others as that is: for a tool that takes a secret from a file alone.
+    ///
+    /// # Errors
+    /// Where one of that name is there, or it can't be written.
+    pub async fn private_file(
+        &self,
+        folder: &tempfile::TempDir,
+        name: &str,
+        bytes: &[u8],
+    ) -> Result<std::path::PathBuf, FileError> {
+        let path = folder.path().join(name);
+        let (owned, bytes) = (path.clone(), bytes.to_vec());
+        let write = tokio::task::spawn_blocking(move || {
+            let mut options = std::fs::OpenOptions::new();
+            let mut file =
+                std::os::unix::fs::OpenOptionsExt::mode(options.write(true).create_new(true), 0o600).open(owned)?;
+            std::io::Write::write_all(&mut file, &bytes)
+        });
+        write.await.unwrap_or_else(|e| Err(std::io::Error::other(e))).map_err(|e| of_error(&path, &e))?;
+        Ok(path)
+    }
+
     /// What the file system says of a path, symbolic links not followed.
     ///
     /// # Errors

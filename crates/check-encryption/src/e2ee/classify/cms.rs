@@ -1,0 +1,72 @@
+//! Cryptographic Message Syntax (RFC 5652, RFC 5083).
+
+use super::ber::{Ber, string};
+use super::{Container, Found};
+
+/// 1.2.840.113549.1.7.3, `id-envelopedData`.
+const ENVELOPED: &[u8] = &[0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 1, 7, 3];
+/// 1.2.840.113549.1.7.2, `id-signedData`.
+const SIGNED: &[u8] = &[0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 1, 7, 2];
+/// 1.2.840.113549.1.9.16.1.23, `id-ct-authEnvelopedData`.
+const AUTH_ENVELOPED: &[u8] = &[0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 1, 9, 16, 1, 23];
+
+const SEQUENCE: u8 = 0x30;
+const SET: u8 = 0x31;
+const OID: u8 = 6;
+const INTEGER: u8 = 2;
+
+/// What a CMS structure holds. Data that are only signed are a layer around what anybody can read.
+pub(super) fn read(bytes: &[u8], whole: bool) -> Option<Found> {
+    let mut info = Ber(Ber(bytes).take(SEQUENCE)?);
+    let content_type = info.take(OID)?;
+    let mut content = Ber(Ber(info.take(0xa0)?).take(SEQUENCE)?);
+    content.take(INTEGER)?;
+    if content_type == SIGNED {
+        content.take(SET)?;
+        let mut inner = Ber(content.take(SEQUENCE)?);
+        inner.take(OID)?;
+        let (tag, text) = Ber(inner.take(0xa0)?).next()?;
+        return Some(Found::Layer("cms signed-data", string(tag, text), whole));
+    }
+    if content_type != ENVELOPED && content_type != AUTH_ENVELOPED {
+        return None;
+    }
+    content.take(0xa0);
+    let mut infos = Ber(content.take(SET)?);
+    let mut recipients = Vec::new();
+    while let Some((tag, info)) = infos.next() {
+        recipients.push(recipient(tag, info));
+    }
+    let mut encrypted = Ber(content.take(SEQUENCE)?);
+    encrypted.take(OID)?;
+    encrypted.take(SEQUENCE)?;
+    let (tag, text) = encrypted.next()?;
+    // [0] IMPLICIT OCTET STRING.
+    let body = matches!(tag, 0x80 | 0xa0).then(|| string(tag, text))?;
+    Some(Found::Container(Container { format: "cms", recipients, nonce: None, body, server_side: false }))
+}
+
+/// Whom a RecipientInfo names (RFC 5652, section 6.2).
+fn recipient(tag: u8, info: &[u8]) -> String {
+    let serial = |id: &[u8]| Ber(id).0.iter().map(|b| format!("{b:02x}")).collect::<String>();
+    match tag {
+        // KeyTransRecipientInfo: version, then the identifier.
+        SEQUENCE => {
+            let mut fields = Ber(info);
+            fields.take(INTEGER);
+            match fields.next() {
+                Some((SEQUENCE, issuer_and_serial)) => {
+                    let mut both = Ber(issuer_and_serial);
+                    both.take(SEQUENCE);
+                    format!("serial {}", both.take(INTEGER).map(serial).unwrap_or_default())
+                }
+                Some((_, key_id)) => format!("key {}", serial(key_id)),
+                None => "key transport".to_owned(),
+            }
+        }
+        0xa1 => "key agreement".to_owned(),
+        0xa2 => "key encryption key".to_owned(),
+        0xa3 => "passphrase".to_owned(),
+        _ => "other".to_owned(),
+    }
+}

@@ -1,0 +1,76 @@
+//! What an interface of the server gives, through `curl`: GET alone, no redirect is followed.
+
+use std::time::Duration;
+
+use probe::{Command, Cx};
+use serde_json::Value;
+
+use super::target::Http;
+use super::{Draw, Drawn, Lens, field};
+use crate::e2ee::folder::rank;
+
+/// Bytes of an answer.
+pub(super) const MOST: usize = 64 << 20;
+
+/// Looks at the records that come, or at the body as one payload.
+pub(super) async fn draw(http: &Http, draw: Draw, lens: &Lens, cx: &Cx) -> Result<Drawn, String> {
+    let body = get(http, cx).await?;
+    let Some(path) = &http.list else {
+        if body.is_empty() {
+            return Err("the answer is empty".to_owned());
+        }
+        let length = u64::try_from(body.len()).unwrap_or(u64::MAX);
+        let looked = vec![lens.look("the answer".to_owned(), length, &body, None)];
+        return Ok(Drawn { looked, of: Some(1), why: None });
+    };
+    let value: Value = serde_json::from_slice(&body).map_err(|e| format!("the answer is no JSON: {e}"))?;
+    let list = field::at(&value, path).and_then(Value::as_array);
+    let list = list.ok_or_else(|| format!("there is no list at {path} in the answer"))?;
+    let mut chosen: Vec<(String, usize)> = (0..list.len()).map(|at| (rank(draw.seed, &at.to_string()), at)).collect();
+    chosen.sort_unstable();
+    chosen.truncate(draw.count);
+    let mut looked = Vec::new();
+    for (_, at) in chosen {
+        let Some(record) = list.get(at) else { continue };
+        let bytes = field::bytes(record);
+        let length = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
+        looked.push(lens.look(format!("{path}[{at}]"), length, &bytes, None));
+    }
+    Ok(Drawn { looked, of: u64::try_from(list.len()).ok(), why: None })
+}
+
+/// The body of an answer with status 200.
+pub(super) async fn get(http: &Http, cx: &Cx) -> Result<Vec<u8>, String> {
+    // The header is a secret: curl reads it from a file that is closed to others and gone with this.
+    let folder = cx.private_folder().await.map_err(|e| e.to_string())?;
+    let header = match &http.header {
+        Some(reference) => {
+            let line = cx.secret(reference).await.map_err(|f| f.message)?;
+            let path = cx.private_file(&folder, "header", line.as_bytes()).await.map_err(|e| e.to_string())?;
+            Some(format!("@{}", path.display()))
+        }
+        None => None,
+    };
+    let body = folder.path().join("body").display().to_string();
+    let seconds = cx.remaining().as_secs().clamp(1, 60).to_string();
+    let mut argv =
+        vec!["curl", "-q", "--silent", "--show-error", "--globoff", "--noproxy", "*", "--proto", "=http,https"];
+    let most = MOST.to_string();
+    argv.extend(["--max-time", &seconds, "--max-filesize", &most, "--output", &body, "--write-out", "%{http_code}"]);
+    argv.extend(header.iter().flat_map(|header| ["--header", header.as_str()]));
+    argv.extend(["--", &http.url]);
+    let within = cx.remaining().saturating_sub(Duration::from_millis(500));
+    let command = Command { within, version: &["--version"], ..Command::new(&argv) };
+    let output = cx.command(command).await.map_err(|f| f.message)?;
+    let status = String::from_utf8_lossy(&output.stdout).trim().to_owned();
+    if status != "200" {
+        let said = String::from_utf8_lossy(&output.stderr);
+        let said = said.lines().next().unwrap_or_default();
+        return Err(format!("the answer's status is {status}, and 200 is wanted; {said}"));
+    }
+    match cx.read_secret_file(&body, MOST).await {
+        Ok(bytes) => Ok(bytes),
+        Err(e) if e.class == model::FailureClass::Missing => Ok(Vec::new()),
+        Err(e) => Err(e.to_string()),
+    }
+}

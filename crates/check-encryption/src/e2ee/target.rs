@@ -1,0 +1,301 @@
+//! What the inventory says of payloads that are encrypted end to end.
+
+use std::path::Path;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// Payloads that only their readers' devices can decrypt: where they lie on the server's side, and what they should be.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct E2eeTarget {
+    /// Where they are stored; every place where the server has them.
+    pub store: Vec<Store>,
+    /// The formats that they are in; without any, all known containers count.
+    #[serde(default)]
+    pub framing: Vec<Framing>,
+    /// Payloads looked at in each store, 300 by default.
+    #[serde(default)]
+    pub samples: Option<u32>,
+    /// Where in a JSON record the payload is: `$.content.ciphertext`.
+    #[serde(default)]
+    pub field: Option<String>,
+    /// Who may be able to decrypt.
+    #[serde(default)]
+    pub recipients: Option<Allowed>,
+    /// The drill; without it none is done.
+    #[serde(default)]
+    pub canary: Option<Canary>,
+}
+
+/// One place where payloads lie; exactly one of `folder`, `sql` and `http`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Store {
+    /// What it is called in the report.
+    pub name: Option<String>,
+    /// Files, each a payload.
+    pub folder: Option<Folder>,
+    /// Rows of a table.
+    pub sql: Option<Sql>,
+    /// What an interface of the server gives.
+    pub http: Option<Http>,
+}
+
+/// Files below a folder.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Folder {
+    /// The folder.
+    pub path: String,
+    /// Names of the files that are payloads, `*` for anything; all by default.
+    #[serde(default)]
+    pub pattern: Option<String>,
+}
+
+/// A column of a table. Exactly one of `postgresql`, `mysql` and `sqlite`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Sql {
+    /// A connection string of libpq, without a password: `host=/run/postgresql dbname=chat user=audit`.
+    #[serde(default)]
+    pub postgresql: Option<String>,
+    /// MySQL or MariaDB: `socket=/run/mysqld/mysqld.sock user=audit database=chat`, or with `host=` and `port=`.
+    #[serde(default)]
+    pub mysql: Option<String>,
+    /// A file of SQLite.
+    #[serde(default)]
+    pub sqlite: Option<String>,
+    /// The password, as a reference.
+    #[serde(default)]
+    pub password: Option<String>,
+    /// The table, with its schema where it has one.
+    pub table: String,
+    /// The column that holds the payload.
+    pub column: String,
+}
+
+/// What a GET gives.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Http {
+    /// Its URL.
+    pub url: String,
+    /// A whole header line, such as `Authorization: Bearer …`, as a reference.
+    #[serde(default)]
+    pub header: Option<String>,
+    /// Where in the JSON that comes the list of records is: `$.messages`; without it the whole body is one payload.
+    #[serde(default)]
+    pub list: Option<String>,
+}
+
+/// A format of encrypted payloads.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Framing {
+    /// <https://age-encryption.org/v1>.
+    Age,
+    /// RFC 9580, RFC 4880.
+    Openpgp,
+    /// RFC 7516.
+    Jwe,
+    /// RFC 9052.
+    Cose,
+    /// RFC 5652, RFC 5083.
+    Cms,
+    /// Matrix rooms.
+    Megolm,
+    /// Matrix, between two devices.
+    Olm,
+    /// RFC 9420.
+    Mls,
+    /// Messages of the Double Ratchet as Signal writes them.
+    Signal,
+    /// XEP-0384.
+    Omemo,
+    /// `crypto_secretstream_xchacha20poly1305`: a header of 24 bytes, 17 more for each part.
+    Secretstream,
+    /// `crypto_secretbox`: a nonce of 24 bytes, then 16 more than the text.
+    Secretbox,
+    /// `crypto_box_seal`: a key of 32 bytes, then 16 more than the text.
+    SealedBox,
+    /// The service's own: so many bytes of header (version, nonce), then ciphertext.
+    Opaque {
+        /// Bytes before the ciphertext.
+        header: u32,
+    },
+}
+
+impl Framing {
+    /// As it stands in facts.
+    pub(crate) fn name(&self) -> &'static str {
+        match self {
+            Self::Age => "age",
+            Self::Openpgp => "openpgp",
+            Self::Jwe => "jwe",
+            Self::Cose => "cose",
+            Self::Cms => "cms",
+            Self::Megolm => "megolm",
+            Self::Olm => "olm",
+            Self::Mls => "mls",
+            Self::Signal => "signal",
+            Self::Omemo => "omemo",
+            Self::Secretstream => "secretstream",
+            Self::Secretbox => "secretbox",
+            Self::SealedBox => "sealed_box",
+            Self::Opaque { .. } => "opaque",
+        }
+    }
+}
+
+/// Who may be able to decrypt.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Allowed {
+    /// Key ids, `kid`s, serial numbers, or sorts such as `X25519`, as containers name them.
+    pub known: Vec<String>,
+    /// Most recipients of a payload whose keys are not told apart.
+    pub most: Option<u32>,
+}
+
+/// The drill: a marker that nobody can guess is sent through a client, and looked for in every store. It runs only where the
+/// command line says `--allow-commands`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Canary {
+    /// Program and arguments of a client that sends what it reads from its standard input.
+    pub write: Vec<String>,
+    /// Program and arguments of another client that prints what arrived.
+    #[serde(default)]
+    pub read: Vec<String>,
+    /// Seconds until all stores have it, 2 by default.
+    #[serde(default)]
+    pub wait: Option<u32>,
+    /// A file inside a store that the drill may write: another marker, which the search must find there.
+    #[serde(default)]
+    pub control: Option<String>,
+}
+
+impl Store {
+    /// What it is called, and where it is.
+    pub(crate) fn title(&self) -> String {
+        let place = match (&self.folder, &self.sql, &self.http) {
+            (Some(folder), ..) => folder.path.clone(),
+            (_, Some(sql), _) => format!("{}.{}", sql.table, sql.column),
+            (.., Some(http)) => http.url.split('?').next().unwrap_or_default().to_owned(),
+            _ => String::new(),
+        };
+        self.name.clone().unwrap_or(place)
+    }
+
+    /// The sort, as it stands in facts.
+    pub(crate) fn source(&self) -> &'static str {
+        match (&self.folder, &self.sql) {
+            (Some(_), _) => "folder",
+            (_, Some(sql)) if sql.postgresql.is_some() => "postgresql",
+            (_, Some(sql)) if sql.mysql.is_some() => "mysql",
+            (_, Some(_)) => "sqlite",
+            _ => "http",
+        }
+    }
+}
+
+impl E2eeTarget {
+    /// Whether it can be looked at.
+    ///
+    /// # Errors
+    /// The field that is wrong, and what is wrong with it.
+    pub fn check(&self) -> Result<(), (String, String)> {
+        let wrong = |field: String, why: &str| Err((field, why.to_owned()));
+        if self.store.is_empty() {
+            return wrong("store".into(), "no store is named: nothing would be looked at");
+        }
+        let mut names: Vec<String> = Vec::new();
+        for (at, store) in self.store.iter().enumerate() {
+            let place = |field: &str| format!("store[{at}]{field}");
+            let sorts = [store.folder.is_some(), store.sql.is_some(), store.http.is_some()];
+            if sorts.iter().filter(|s| **s).count() != 1 {
+                return wrong(place(""), "a store is one of 'folder', 'sql' and 'http'");
+            }
+            if let Some(sql) = &store.sql {
+                let sorts = [sql.postgresql.is_some(), sql.mysql.is_some(), sql.sqlite.is_some()];
+                if sorts.iter().filter(|s| **s).count() != 1 {
+                    return wrong(place(".sql"), "name one of 'postgresql', 'mysql' and 'sqlite'");
+                }
+                let text = format!(
+                    "{} {}",
+                    sql.postgresql.as_deref().unwrap_or_default(),
+                    sql.mysql.as_deref().unwrap_or_default()
+                );
+                if text.contains("password") || text.contains("://") && text.contains('@') {
+                    return wrong(place(".sql"), "a password is a reference of its own: 'password: file:PATH'");
+                }
+            }
+            if let Some(http) = &store.http
+                && !http.url.starts_with("https://")
+                && !http.url.starts_with("http://")
+            {
+                return wrong(place(".http.url"), "this is no URL of http or https");
+            }
+            if let Some(http) = &store.http
+                && http.url.split('/').nth(2).is_some_and(|authority| authority.contains('@'))
+            {
+                return wrong(place(".http.url"), "a password in an URL would be shown; give it as 'header'");
+            }
+            for reference in [
+                store.sql.as_ref().and_then(|s| s.password.as_ref()),
+                store.http.as_ref().and_then(|h| h.header.as_ref()),
+            ]
+            .into_iter()
+            .flatten()
+            {
+                if !["env:", "file:", "cmd:"].iter().any(|p| reference.starts_with(p)) {
+                    return wrong(
+                        place(""),
+                        "a secret must be a reference: env:NAME, file:PATH or cmd:PROGRAM ARGUMENTS",
+                    );
+                }
+            }
+            let title = store.title();
+            if names.contains(&title) {
+                return wrong(place(""), "two stores have the same name; give one of them another with 'name'");
+            }
+            names.push(title);
+        }
+        match self.samples {
+            Some(0) => return wrong("samples".into(), "nothing would be looked at; write 1 or more"),
+            Some(n) if n > 10_000 => return wrong("samples".into(), "at most 10000"),
+            _ => {}
+        }
+        if self.field.as_ref().is_some_and(|f| super::field::steps(f).is_none()) {
+            return wrong("field".into(), "this is no path such as $.content.ciphertext or $.parts[0].body");
+        }
+        if self.canary.as_ref().is_some_and(|c| c.write.is_empty()) {
+            return wrong("canary.write".into(), "no command is named");
+        }
+        Ok(())
+    }
+
+    /// The same with paths relative to a folder.
+    #[must_use]
+    pub fn within(mut self, folder: &Path) -> Self {
+        let folder = std::path::absolute(folder).or_else(|_| std::env::current_dir()).unwrap_or_default();
+        let join = |path: &mut String| *path = folder.join(path.as_str()).display().to_string();
+        let secret = |reference: &mut String| *reference = probe::secret_beside(&folder, reference);
+        for store in &mut self.store {
+            store.folder.iter_mut().for_each(|f| join(&mut f.path));
+            store.sql.iter_mut().flat_map(|s| &mut s.sqlite).for_each(join);
+            store.sql.iter_mut().flat_map(|s| &mut s.password).for_each(secret);
+            store.http.iter_mut().flat_map(|h| &mut h.header).for_each(secret);
+        }
+        self.canary.iter_mut().flat_map(|c| &mut c.control).for_each(join);
+        self
+    }
+
+    /// Where the payloads are, in words.
+    #[must_use]
+    pub fn location(&self) -> String {
+        let stores: Vec<String> = self.store.iter().map(Store::title).collect();
+        stores.join(", ")
+    }
+}
