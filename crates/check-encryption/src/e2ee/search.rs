@@ -143,7 +143,7 @@ pub(super) fn planted(marker: &str) -> Vec<(&'static str, Vec<u8>)> {
     let around = |bytes: &[u8]| [b"id=7;\x00\x01body=", bytes, b"\x00;end=1"].concat();
     let mut all: Vec<(&'static str, Vec<u8>)> = forms(marker).iter().map(|f| (f.name, around(&f.bytes))).collect();
     // Base64 as an encoder makes it, of the marker in a sentence.
-    for (name, before) in [("base64", "so "), ("base64 at 1", "then "), ("base64 at 2", "hello")] {
+    for (name, before) in [("base64", "so "), ("base64 at 1", "once"), ("base64 at 2", "then ")] {
         let text = STANDARD_NO_PAD.encode(format!("{before}{marker} and so on"));
         all.retain(|(known, _)| *known != name);
         all.push((name, around(text.as_bytes())));
