@@ -11,7 +11,7 @@ use crate::{docs, tidy};
 /// What the tests need from Debian: the program that shows that it is there, and the package that brings it.
 ///
 /// Without one of them its tests fail; nothing is skipped in silence.
-const PACKAGES: [(&str, &str); 20] = [
+const PACKAGES: [(&str, &str); 26] = [
     ("nginx", "nginx"),
     ("openssl", "openssl"),
     ("sshd", "openssh-server"),
@@ -25,6 +25,12 @@ const PACKAGES: [(&str, &str); 20] = [
     ("python3", "python3-venv"),
     ("node", "nodejs"),
     ("npm", "npm"),
+    ("age", "age"),
+    ("gpg", "gnupg"),
+    ("jose", "jose"),
+    ("/usr/lib/x86_64-linux-gnu/libsodium.so.23", "libsodium23"),
+    ("sqlite3", "sqlite3"),
+    ("curl", "curl"),
     ("restic", "restic"),
     ("borg", "borgbackup"),
     ("pgbackrest", "pgbackrest"),

@@ -72,7 +72,8 @@ impl Probe for E2ee {
             let count = usize::try_from(spec.samples.unwrap_or(SAMPLES)).unwrap_or(usize::MAX);
             let mut drawn = Vec::new();
             for store in &spec.store {
-                drawn.push(draw(store, Draw { count, seed }, &lens, cx).await);
+                let control = spec.canary.as_ref().and_then(|canary| canary.control.as_deref());
+                drawn.push(draw(store, control, Draw { count, seed }, &lens, cx).await);
             }
             probe::facts(&report::facts(&spec, seed, drawn))
         })
@@ -116,9 +117,9 @@ struct Looked {
     seen: Seen,
 }
 
-async fn draw(store: &Store, draw: Draw, lens: &Lens, cx: &Cx) -> Drawn {
+async fn draw(store: &Store, control: Option<&str>, draw: Draw, lens: &Lens, cx: &Cx) -> Drawn {
     let drawn = if let Some(folder) = &store.folder {
-        folder::draw(folder, draw, lens, cx).await
+        folder::draw(folder, control, draw, lens, cx).await
     } else if let Some(sql) = &store.sql {
         sql::draw(sql, draw, lens, cx).await
     } else if let Some(http) = &store.http {

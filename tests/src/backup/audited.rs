@@ -30,7 +30,15 @@ impl Audited {
     /// # Errors
     /// As [`Audited::of`].
     pub fn again(probity: Probity, policy: &str, backup: &str, more: &[&str]) -> Result<Self> {
-        let text = format!("service: lab\npolicy: [{policy}]\ntargets:\n  - name: it\n    backup: {backup}\n");
+        Self::target(probity, policy, &format!("backup: {backup}"), more)
+    }
+
+    /// Of a target of any sort: `subject` is its line in the inventory, such as `e2ee: { store: … }`.
+    ///
+    /// # Errors
+    /// As [`Audited::of`].
+    pub fn target(probity: Probity, policy: &str, subject: &str, more: &[&str]) -> Result<Self> {
+        let text = format!("service: lab\npolicy: [{policy}]\ntargets:\n  - name: it\n    {subject}\n");
         probity.write("probity.yaml", text)?;
         let packs = || -> Vec<_> {
             let entries = std::fs::read_dir(probity.folder().join("probity-packs")).into_iter().flatten().flatten();

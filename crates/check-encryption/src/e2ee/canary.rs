@@ -26,7 +26,7 @@ const MOST_HITS: usize = 100;
 /// How often the reading client is asked, a second apart.
 const ASKS: u32 = 5;
 /// What the control file says around its marker.
-const CONTROL: &str = "Probity's control, which its search must find here: ";
+pub(super) const CONTROL: &str = "Probity's control, which its search must find here: ";
 
 /// Sends and searches.
 #[derive(Clone, Copy, Debug, Default)]

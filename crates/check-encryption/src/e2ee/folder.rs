@@ -2,10 +2,12 @@
 
 use std::collections::BTreeMap;
 use std::io::{Read as _, Seek as _, SeekFrom};
+use std::path::Path;
 
 use model::Digest;
 use probe::{Cx, OpenFile, OpenFolder};
 
+use super::canary::CONTROL;
 use super::target::Folder;
 use super::{Draw, Drawn, HEAD, Lens, Looked, WINDOW};
 
@@ -13,15 +15,30 @@ use super::{Draw, Drawn, HEAD, Lens, Looked, WINDOW};
 pub(super) const MOST: usize = 5_000_000;
 
 /// Looks at some of them: no link is followed, and nothing but regular files is opened.
-pub(super) async fn draw(folder: &Folder, draw: Draw, lens: &Lens, cx: &Cx) -> Result<Drawn, String> {
+/// `control` is a file that the drill planted, which is no payload.
+pub(super) async fn draw(
+    folder: &Folder,
+    control: Option<&str>,
+    draw: Draw,
+    lens: &Lens,
+    cx: &Cx,
+) -> Result<Drawn, String> {
     let open = cx.open_folder(&folder.path, cx.remaining()).await.map_err(|e| e.to_string())?;
     let (lens, pattern) = (lens.clone(), folder.pattern.clone());
-    let look = move || look(&open, pattern.as_deref(), draw, &lens);
+    let within = |path: &str| Path::new(path).strip_prefix(&folder.path).ok()?.to_str().map(str::to_owned);
+    let control = control.and_then(within);
+    let look = move || look(&open, pattern.as_deref(), control.as_deref(), draw, &lens);
     let looked = tokio::task::spawn_blocking(look).await.map_err(|e| e.to_string())?;
     looked.map_err(|e| format!("{}: {e}", folder.path))
 }
 
-fn look(folder: &OpenFolder, pattern: Option<&str>, draw: Draw, lens: &Lens) -> std::io::Result<Drawn> {
+fn look(
+    folder: &OpenFolder,
+    pattern: Option<&str>,
+    control: Option<&str>,
+    draw: Draw,
+    lens: &Lens,
+) -> std::io::Result<Drawn> {
     let mut chosen: BTreeMap<(String, String), ()> = BTreeMap::new();
     let mut of = 0_u64;
     let link = folder.each(MOST, &mut |below| {
@@ -42,7 +59,7 @@ fn look(folder: &OpenFolder, pattern: Option<&str>, draw: Draw, lens: &Lens) -> 
     let mut drawn = Drawn { of: Some(of), ..Drawn::default() };
     drawn.why = link.map(|link| format!("{link} is a symbolic link, and was not followed"));
     for (rank, name) in chosen.into_keys() {
-        match payload(folder, &name, &rank, lens) {
+        match payload(folder, &name, control == Some(name.as_str()), &rank, lens) {
             Ok(Some(looked)) => drawn.looked.push(looked),
             // Gone since: a queue does that.
             Ok(None) => drawn.of = drawn.of.and_then(|of| of.checked_sub(1)),
@@ -57,11 +74,12 @@ pub(super) fn rank(seed: u64, name: &str) -> String {
     Digest::of(format!("{seed:016x} {name}").as_bytes()).to_string()
 }
 
-fn payload(folder: &OpenFolder, name: &str, rank: &str, lens: &Lens) -> std::io::Result<Option<Looked>> {
+fn payload(folder: &OpenFolder, name: &str, control: bool, rank: &str, lens: &Lens) -> std::io::Result<Option<Looked>> {
     let Some(mut file) = folder.open(name)? else { return Ok(None) };
     let head = read(&mut file, HEAD)?;
     let length = file.seek(SeekFrom::End(0))?.max(u64::try_from(head.len()).unwrap_or_default());
-    if head.is_empty() {
+    // What bears the control's name and says more than it is a payload.
+    if head.is_empty() || control && length < 200 && head.starts_with(CONTROL.as_bytes()) {
         return Ok(None);
     }
     let beyond = length.saturating_sub(u64::try_from(HEAD + WINDOW).unwrap_or_default());

@@ -6,6 +6,7 @@ use aho_corasick::{AhoCorasick, AhoCorasickBuilder, MatchKind};
 use aws_lc_rs::digest::{SHA1_FOR_LEGACY_USE_ONLY, SHA256, digest};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD_NO_PAD;
+use md5::{Digest as _, Md5};
 
 /// Bytes that are searched at once.
 pub(super) const PIECE: usize = 8 << 20;
@@ -124,6 +125,9 @@ fn forms(marker: &str) -> Vec<Form> {
         forms.push(Form { name: plain, derivative: true, bytes: digest.as_ref().to_vec() });
         forms.push(Form { name: in_hex, derivative: true, bytes: hex(digest.as_ref()).into_bytes() });
     }
+    let md5 = Md5::digest(raw);
+    forms.push(Form { name: "md5", derivative: true, bytes: md5.to_vec() });
+    forms.push(Form { name: "md5 in hex", derivative: true, bytes: hex(&md5).into_bytes() });
     forms
 }
 
