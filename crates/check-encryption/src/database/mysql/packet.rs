@@ -82,6 +82,8 @@ impl Greeting {
         let rest = rest.get(18..)?;
         let (second, rest) = rest.split_at_checked(length).unwrap_or((rest, &[]));
         challenge.extend(second.strip_suffix(&[0]).unwrap_or(second));
+        // What MariaDB puts before its version for the sake of old replicas.
+        let version = version.strip_prefix("5.5.5-").map_or_else(|| version.clone(), str::to_owned);
         Some(Self { version, capabilities, challenge, method: text(rest).0 })
     }
 
