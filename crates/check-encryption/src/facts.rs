@@ -17,6 +17,7 @@ mod postgresql;
 mod redis;
 mod ssh;
 mod sshd;
+mod storage;
 
 pub use database::{
     DatabaseDoor, DatabaseProduct, DatabaseSession, DatabaseSetting, DatabaseSign, DatabaseSpec, DatabaseTarget,
@@ -49,6 +50,7 @@ pub use sshd::{
     ConfigFile, GatewayPorts, LogLevel, MatchBlock, PermitRootLogin, PermitTunnel, RunningSshd, Setting, SshdFacts,
     TcpForwarding,
 };
+pub use storage::{Holder, OnDevice, StorageFacts, StoredPath};
 
 /// Whether a thing that was looked for is there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]

@@ -1,7 +1,8 @@
 //! Encryption beyond TLS: SSH servers as they are seen from outside; and this host, its listening sockets, its SSH
 //! server, its disks and its key files.
 //!
-//! All probes but [`ssh`] look at the target sort `host` (spec `{}`), read without changing anything, and work without
+//! A target of the sort `disk` is a device with a LUKS header and the paths that it holds. All other probes but [`ssh`] look
+//! at the target sort `host` (spec `{}`), read without changing anything, and work without
 //! root: what could not be read is said, with the reason. Their facts rest on the word of this machine alone.
 
 mod database;
@@ -39,6 +40,7 @@ pub fn probes() -> Vec<Arc<dyn Probe>> {
         Arc::new(listeners::Listeners::default()),
         Arc::new(luks::Luks::default()),
         Arc::new(mounts::Mounts::default()),
+        Arc::new(mounts::storage::Storage::default()),
         Arc::new(ssh::Ssh),
         Arc::new(sshd::Sshd::default()),
     ];

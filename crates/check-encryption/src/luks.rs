@@ -18,9 +18,10 @@ use probe::{BoxFuture, Cx, OpenFile, Plan, Probe};
 
 use crate::disk::{self, SORT};
 use crate::facts::{
-    Asked, DiskSpec, Format, KeyDigest, Keyslot, LuksFacts, Outcome, Part, PartState, Reencryption, Segment, Token,
-    Volume,
+    Asked, DiskSpec, Format, KeyDigest, Keyslot, Layer, LuksFacts, NotRead, Outcome, Part, PartState, Reencryption,
+    Segment, Token, Volume,
 };
+use crate::mounts::storage;
 use crate::root::{Root, why};
 
 /// The magic of LUKS1 and of LUKS2's first copy.
@@ -33,7 +34,7 @@ const WITHIN: Duration = Duration::from_secs(20);
 /// Reads headers.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Luks {
-    root: Root,
+    pub(crate) root: Root,
 }
 
 impl Probe for Luks {
@@ -71,7 +72,45 @@ impl Luks {
             let read = volume(cx, &self.root, device, true).await;
             volumes.push(read.map_err(|(class, why)| fail(class, why))?);
         }
-        Ok(LuksFacts { asked: Asked::All, volumes, not_read: vec![] })
+        let mut not_read = Vec::new();
+        for (path, layers) in storage::luks_layers(cx, &self.root, &spec.mounts, &target.name).await? {
+            if layers.is_empty() {
+                not_read.push(NotRead::new(path, "no LUKS device beneath it is shown"));
+            }
+            for layer in layers {
+                if let Err(missing) = self.beneath(cx, &layer, &mut volumes).await
+                    && !not_read.contains(&missing)
+                {
+                    not_read.push(missing);
+                }
+            }
+        }
+        let asked = if not_read.is_empty() && !volumes.is_empty() { Asked::All } else { Asked::Only(vec![]) };
+        Ok(LuksFacts { device: spec.device.clone(), asked, volumes, not_read })
+    }
+
+    /// The header that an open LUKS device came from, by its UUID; the declared device may be a detached header.
+    async fn beneath(&self, cx: &Cx, layer: &Layer, volumes: &mut Vec<Volume>) -> Result<(), NotRead> {
+        let known = |volume: &Volume| volume.uuid.is_some() && volume.uuid == layer.uuid;
+        if volumes.iter().any(known) {
+            return Ok(());
+        }
+        let mapped = format!("/dev/mapper/{}", layer.label.as_deref().unwrap_or(&layer.name));
+        let slaves = self.root.path(format!("/sys/class/block/{}/slaves", layer.name));
+        let slaves = cx.list_dir(slaves, 16).await.map_err(|e| NotRead::new(&mapped, why(&e)))?;
+        for slave in &slaves.names {
+            let read = volume(cx, &self.root, &format!("/dev/{slave}"), false).await;
+            let read = read.map_err(|(_, why)| NotRead::new(&mapped, why))?;
+            if known(&read) {
+                volumes.push(read);
+                return Ok(());
+            }
+        }
+        let beneath = slaves.names.join(", ");
+        Err(NotRead::new(
+            mapped,
+            format!("its LUKS header is not on {beneath}; if it is detached, declare it as device"),
+        ))
     }
 }
 
@@ -264,4 +303,4 @@ fn at<R: Read + Seek>(volume: &mut R, offset: u64, length: usize) -> io::Result<
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -1,7 +1,9 @@
 //! Which file systems and swap areas are in use, and whether encryption lies beneath them.
 
+mod beneath;
 mod info;
 mod stack;
+pub(crate) mod storage;
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -11,7 +13,7 @@ use probe::{BoxFuture, Cx, Plan, Probe};
 
 use self::info::{Row, SwapRow, holder};
 use self::stack::{Stack, Walk};
-use crate::facts::{Asked, Encryption, LeftOut, Mount, MountsFacts, NotRead, Outcome, Swap, SwapArea, SwapKind};
+use crate::facts::{Asked, LeftOut, Mount, MountsFacts, NotRead, Outcome, Swap, SwapArea, SwapKind};
 use crate::root::{Root, is_missing, why};
 use crate::virtual_machine;
 
@@ -152,7 +154,7 @@ impl Mounts {
     /// All mounts of one device.
     async fn mount(&self, walk: &Walk<'_>, rows: &[&Row]) -> Option<Mount> {
         let row = rows.iter().min_by_key(|row| (Path::new(&row.mount_point).components().count(), &row.mount_point))?;
-        let stack = self.beneath(walk, row).await;
+        let stack = walk.beneath(row).await;
         let mut options: Vec<String> =
             row.options.iter().filter(|o| !o.is_empty() && !o.contains('=')).cloned().collect();
         options.sort();
@@ -174,64 +176,6 @@ impl Mounts {
             stack: stack.layers,
             encryption: stack.encryption,
         })
-    }
-
-    /// What lies beneath a file system.
-    async fn beneath(&self, walk: &Walk<'_>, row: &Row) -> Stack {
-        let kind = row.file_system.as_str();
-        let mut stack = match kind {
-            "tmpfs" | "ramfs" => return Stack::memory(),
-            "overlay" | "aufs" => {
-                return Stack::unseen(format!(
-                    "{kind}: its data lie on other file systems, which a container can't see; look from the machine itself"
-                ));
-            }
-            "zfs" => return Stack::unseen("zfs: encrypts by itself where asked to, which is not looked at"),
-            "bcachefs" => return Stack::unseen("bcachefs: encrypts by itself where asked to, which is not looked at"),
-            _ if FILE_BY_FILE.contains(&kind) => {
-                return Stack::unseen(format!("{kind}: encrypts file by file, which is not looked at"));
-            }
-            _ if REMOTE.contains(&kind) => {
-                return Stack::unseen(format!("{kind}: the data are on another machine, or outside this one"));
-            }
-            "btrfs" => match self.btrfs_devices(walk, &row.source).await {
-                Some(devices) => walk.down(devices).await,
-                None => return Stack::unseen(format!("btrfs: the devices of {} are not shown in /sys", row.source)),
-            },
-            _ if row.device.starts_with("0:") => {
-                return Stack::unseen(format!("{kind}: no block device is behind it that can be seen"));
-            }
-            _ => match walk.name(&row.device).await {
-                Some(name) => walk.down(vec![name]).await,
-                None => return Stack::unseen(format!("device {} is not in /sys/dev/block", row.device)),
-            },
-        };
-        // The mark that fscrypt(8) leaves at the top of a file system that it may encrypt folders of.
-        let marked =
-            walk.cx.metadata(self.root.path(format!("{}/.fscrypt", row.mount_point.trim_end_matches('/')))).await;
-        if stack.encryption.outcome == Outcome::Absent && marked.is_ok() {
-            stack.encryption = Encryption::not_proven(
-                "fscrypt is set up on it: some folders may be encrypted, which is not looked at",
-            );
-        }
-        stack
-    }
-
-    /// All devices of the btrfs file system of which one is mounted as `source`; its device number names none.
-    async fn btrfs_devices(&self, walk: &Walk<'_>, source: &str) -> Option<Vec<String>> {
-        let name = match walk.cx.read_link(self.root.path(source)).await {
-            Ok(link) => link.rsplit('/').next()?.to_owned(),
-            Err(_) => source.strip_prefix("/dev/")?.to_owned(),
-        };
-        let all = walk.cx.list_dir(self.root.path("/sys/fs/btrfs"), 1024).await.ok()?;
-        for uuid in all.names {
-            let folder = self.root.path(format!("/sys/fs/btrfs/{uuid}/devices"));
-            let Ok(devices) = walk.cx.list_dir(folder, 256).await else { continue };
-            if !devices.cut && devices.names.contains(&name) {
-                return Some(devices.names);
-            }
-        }
-        None
     }
 
     async fn swap(&self, walk: &Walk<'_>) -> Swap {
@@ -271,7 +215,7 @@ impl Mounts {
                 (kind, walk.down(vec![name]).await)
             }
             None => match holder(walk.rows, &row.path) {
-                Some(mount) => (SwapKind::File, self.beneath(walk, mount).await),
+                Some(mount) => (SwapKind::File, walk.beneath(mount).await),
                 None => (SwapKind::File, Stack::unseen("the file system that holds it can't be seen")),
             },
         };

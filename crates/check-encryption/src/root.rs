@@ -60,6 +60,40 @@ impl Root {
         }
     }
 
+    /// Follows all symbolic links in a path, those among its folders too: the real path, and what is there.
+    ///
+    /// # Errors
+    /// Where something on the way is missing or forbidden, or there are too many links.
+    pub(crate) async fn real(&self, cx: &Cx, path: &str) -> Result<(String, Metadata), FileError> {
+        let mut at = "/".to_owned();
+        let mut found = cx.metadata(self.path(&at)).await?;
+        let mut links = 0;
+        let mut todo: Vec<String> = Vec::new();
+        let steps = |path: &str| -> Vec<String> {
+            path.split('/').rev().filter(|step| !matches!(*step, "" | ".")).map(str::to_owned).collect()
+        };
+        todo.extend(steps(path));
+        while let Some(step) = todo.pop() {
+            let next = join(&format!("{}/x", at.trim_end_matches('/')), &step);
+            found = cx.metadata(self.path(&next)).await?;
+            if !found.is_symlink {
+                at = next;
+                continue;
+            }
+            links += 1;
+            if links > MOST_LINKS {
+                let message = format!("more than {MOST_LINKS} symbolic links on the way");
+                return Err(FileError { path: path.to_owned(), class: FailureClass::Unreadable, message });
+            }
+            let to = cx.read_link(self.path(&next)).await?;
+            if to.starts_with('/') {
+                "/".clone_into(&mut at);
+            }
+            todo.extend(steps(&to));
+        }
+        Ok((at, found))
+    }
+
     /// A file as text; bytes that are no UTF-8 are replaced.
     pub(crate) async fn text(&self, cx: &Cx, path: impl AsRef<Path>, most: usize) -> Result<String, FileError> {
         let bytes = cx.read_file(self.path(path), most).await?;

@@ -50,6 +50,11 @@ impl Machine {
 
 /// Runs one probe on the host and checks that its facts fit their schema's list of keys.
 pub(crate) async fn observe(probe: impl Probe + 'static) -> Result<Value, Failure> {
+    observe_on(probe, crate::SORT, serde_json::json!({})).await
+}
+
+/// The same on a target of another sort.
+pub(crate) async fn observe_on(probe: impl Probe + 'static, sort: &str, spec: Value) -> Result<Value, Failure> {
     let schema = probe.schema();
     let target = Target {
         name: "host".into(),
@@ -57,7 +62,7 @@ pub(crate) async fn observe(probe: impl Probe + 'static) -> Result<Value, Failur
         address: "host".into(),
         labels: BTreeMap::new(),
         discovered: true,
-        subject: Subject { sort: crate::SORT.into(), spec: serde_json::json!({}) },
+        subject: Subject { sort: sort.into(), spec },
     };
     let (evidence, mut received) = mpsc::channel(1);
     let (events, _) = mpsc::unbounded_channel();

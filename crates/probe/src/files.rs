@@ -217,6 +217,21 @@ impl Cx {
         })
     }
 
+    /// Whether the file system encrypts a file or folder by itself (`STATX_ATTR_ENCRYPTED`, statx(2)), as fscrypt does;
+    /// `None` where it does not tell. Symbolic links are not followed.
+    ///
+    /// # Errors
+    /// As [`Cx::metadata`].
+    pub async fn is_encrypted(&self, path: impl AsRef<Path>) -> Result<Option<bool>, FileError> {
+        use rustix::fs::{AtFlags, CWD, StatxAttributes, StatxFlags, statx};
+        let owned = path.as_ref().to_owned();
+        let ask = move || Ok(statx(CWD, owned, AtFlags::SYMLINK_NOFOLLOW, StatxFlags::BASIC_STATS)?);
+        let asked = tokio::task::spawn_blocking(ask).await.unwrap_or_else(|e| Err(std::io::Error::other(e)));
+        let told = asked.map_err(|e| of_error(path.as_ref(), &e))?;
+        let tells = told.stx_attributes_mask.contains(StatxAttributes::ENCRYPTED);
+        Ok(tells.then(|| told.stx_attributes.contains(StatxAttributes::ENCRYPTED)))
+    }
+
     /// Where a symbolic link points, one step.
     ///
     /// # Errors

@@ -240,10 +240,13 @@ pub struct Volume {
 /// The headers of a declared device, and of what holds the declared paths.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct LuksFacts {
-    /// `"all"` where every device could be read that is declared or that LUKS is opened on beneath a declared path.
+    /// The declared device.
+    pub device: Option<String>,
+    /// `"all"` where every device could be read that is declared or that LUKS is opened on beneath a declared path, and
+    /// there is one.
     pub asked: Asked,
     /// The declared device first.
     pub volumes: Vec<Volume>,
-    /// Devices that could not be read.
+    /// Devices that could not be read, and declared paths beneath which no LUKS device is shown.
     pub not_read: Vec<NotRead>,
 }

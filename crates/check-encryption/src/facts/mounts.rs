@@ -20,6 +20,18 @@ pub enum LayerKind {
     /// dm-crypt by another tool: TrueCrypt, VeraCrypt, BitLocker, FileVault, loop-AES.
     #[serde(rename = "other dm-crypt")]
     OtherDmCrypt,
+    /// ZFS, which encrypts a dataset by itself.
+    #[serde(rename = "ZFS")]
+    Zfs,
+    /// eCryptfs, which encrypts file by file.
+    #[serde(rename = "eCryptfs")]
+    Ecryptfs,
+    /// gocryptfs, which encrypts file by file.
+    #[serde(rename = "gocryptfs")]
+    Gocryptfs,
+    /// fscrypt: ext4, f2fs, UBIFS or Ceph encrypt a folder.
+    #[serde(rename = "fscrypt")]
+    Fscrypt,
     /// A logical volume (LVM2).
     #[serde(rename = "LVM")]
     Lvm,
@@ -61,6 +73,8 @@ pub struct Layer {
     pub kind: LayerKind,
     /// Device-mapper name (`cryptroot`), where it has one.
     pub label: Option<String>,
+    /// UUID of the LUKS header that it was opened with, where it is LUKS.
+    pub uuid: Option<String>,
     /// Steps below the file system, from 0.
     pub depth: u32,
 }
@@ -68,7 +82,7 @@ pub struct Layer {
 /// Whether a layer of encryption lies between a file system and every disk that holds it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Encryption {
-    /// Present: no data reach a disk in the clear, because every way down passes dm-crypt or ends in memory (see
+    /// Present: no data reach a disk in the clear, because the file system encrypts, or every way down passes dm-crypt or ends in memory (see
     /// `in_memory`; `layer` is then null). Absent: at least one way down reaches a disk of this machine without it. Else
     /// not proven: encryption may lie where this kernel can't see it, as beneath the disk of a virtual machine.
     pub outcome: Outcome,

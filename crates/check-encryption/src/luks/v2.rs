@@ -18,6 +18,9 @@ const LENGTHS: [u64; 9] = [0x4000, 0x8000, 0x1_0000, 0x2_0000, 0x4_0000, 0x8_000
 /// Where the checksum lies, over which it is computed as zeros.
 const CHECKSUM: std::ops::Range<usize> = 448..512;
 
+/// Hashes that cryptsetup can compute, and this program can't.
+const OTHER_HASHES: [&str; 6] = ["sha3-", "blake2", "ripemd160", "whirlpool", "sm3", "stribog"];
+
 /// One copy.
 struct Copy {
     part: Part,
@@ -60,8 +63,12 @@ fn lost(name: &str, offset: u64, why: &str) -> Copy {
     Copy { part, read: None }
 }
 
-/// Of two whole copies the newer counts; of equally new ones the first.
+/// Of two whole copies the newer counts; of equally new ones the first. None does beside one that is not understood: it
+/// may be the newer one.
 fn choose(first: &mut Copy, second: &mut Copy) {
+    if [&first.part, &second.part].iter().any(|part| part.state == PartState::Unknown) {
+        return;
+    }
     let Some((_, one)) = &first.read else {
         second.part.counts = second.read.is_some();
         return;
@@ -146,7 +153,10 @@ fn check(copy: &[u8], part: &mut Part) -> Result<(Seen, Vec<u8>), Trouble> {
         "sha384" => &digest::SHA384,
         "sha512" => &digest::SHA512,
         "sha1" => &digest::SHA1_FOR_LEGACY_USE_ONLY,
-        _ => return Err((PartState::Unknown, "its checksum has an algorithm that this program does not know".into())),
+        name if OTHER_HASHES.iter().any(|other| name.starts_with(other)) => {
+            return Err((PartState::Unknown, format!("its checksum is {name}, which this program can't compute")));
+        }
+        _ => return Err(damaged("its checksum has an algorithm that does not exist")),
     };
     let mut computed = digest::Context::new(hash);
     for (range, zeros) in [(0..CHECKSUM.start, false), (CHECKSUM, true), (CHECKSUM.end..copy.len(), false)] {

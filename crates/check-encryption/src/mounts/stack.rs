@@ -33,6 +33,29 @@ impl Stack {
     }
 }
 
+impl Stack {
+    /// The file system encrypts by itself.
+    pub(super) fn by_itself(layer: LayerKind) -> Self {
+        let encryption = Encryption { outcome: Outcome::Present, why: None, layer: Some(layer), device: None };
+        Self { layers: vec![], encryption, in_memory: false }
+    }
+
+    /// Two places hold parts of the data: both are as bare as the barer of them.
+    pub(super) fn and(mut self, mut other: Self) -> Self {
+        let rank = |stack: &Self| match (stack.encryption.outcome, stack.in_memory) {
+            (Outcome::Absent, _) => 0,
+            (Outcome::NotProven, _) => 1,
+            (Outcome::Present, false) => 2,
+            (Outcome::Present, true) => 3,
+        };
+        if rank(&other) < rank(&self) {
+            std::mem::swap(&mut self, &mut other);
+        }
+        self.layers.extend(other.layers.into_iter().filter(|layer| !self.layers.contains(layer)).collect::<Vec<_>>());
+        self
+    }
+}
+
 impl Encryption {
     pub(super) fn not_proven(why: impl Into<String>) -> Self {
         Self { outcome: Outcome::NotProven, why: Some(why.into()), layer: None, device: None }
@@ -87,7 +110,7 @@ impl Walk<'_> {
                 ends.unseen.get_or_insert(format!("more than {MOST} devices lie beneath; the rest was not looked at"));
                 break;
             }
-            let (kind, label) = self.describe(&name).await;
+            let (kind, label, uuid) = self.describe(&name).await;
             if kind.encrypts() && ends.encrypted.is_none() {
                 let device = label.as_ref().map_or(format!("/dev/{name}"), |label| format!("/dev/mapper/{label}"));
                 ends.encrypted = Some((kind, device));
@@ -105,22 +128,23 @@ impl Walk<'_> {
                 }
                 Err(_) => {}
             }
-            layers.push(Layer { name, kind, label, depth });
+            layers.push(Layer { name, kind, label, uuid, depth });
         }
         let in_memory = ends.memory && ends.bare.is_none() && ends.unseen.is_none() && ends.encrypted.is_none();
         Stack { layers, encryption: ends.encryption(), in_memory }
     }
 
-    /// What a device is, and its device-mapper name.
-    async fn describe(&self, name: &str) -> (LayerKind, Option<String>) {
+    /// What a device is, its device-mapper name, and the UUID of its LUKS header.
+    async fn describe(&self, name: &str) -> (LayerKind, Option<String>, Option<String>) {
         let class = format!("/sys/class/block/{name}");
         if name.starts_with("dm-") {
             let uuid = self.root.line(self.cx, format!("{class}/dm/uuid")).await;
             let label = self.root.line(self.cx, format!("{class}/dm/name")).await;
-            return (of_uuid(uuid.as_deref().unwrap_or_default()), label);
+            let uuid = uuid.unwrap_or_default();
+            return (of_uuid(&uuid), label, luks_uuid(&uuid));
         }
         let partition = self.root.line(self.cx, format!("{class}/partition")).await.is_some();
-        (of_name(name, partition), None)
+        (of_name(name, partition), None, None)
     }
 
     /// The devices directly beneath; an error is a way that can't be followed.
@@ -228,6 +252,14 @@ pub(super) fn of_uuid(uuid: &str) -> LayerKind {
     ];
     let known = PREFIXES.iter().find(|(prefix, _)| uuid.starts_with(prefix)).map(|(_, kind)| *kind);
     known.unwrap_or(LayerKind::DeviceMapper)
+}
+
+/// The UUID in the header, which cryptsetup puts behind its prefix without hyphens: `CRYPT-LUKS2-<32 digits>-name`.
+fn luks_uuid(uuid: &str) -> Option<String> {
+    let rest = uuid.strip_prefix("CRYPT-LUKS")?.split_once('-')?.1;
+    let digits = rest.get(..32).filter(|digits| digits.bytes().all(|byte| byte.is_ascii_hexdigit()))?;
+    let groups = [digits.get(..8), digits.get(8..12), digits.get(12..16), digits.get(16..20), digits.get(20..)];
+    Some(groups.into_iter().collect::<Option<Vec<_>>>()?.join("-"))
 }
 
 /// The sort of any other block device by the kernel's name for it (Documentation/admin-guide/devices.txt).

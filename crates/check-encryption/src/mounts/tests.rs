@@ -7,7 +7,7 @@ use crate::facts::LayerKind;
 use crate::testing::{Machine, observe};
 
 /// A laptop: LVM on LUKS2 for the root, a second disk that is half encrypted, a bare boot partition.
-fn machine() -> Machine {
+pub(super) fn machine() -> Machine {
     let machine = Machine::new();
     machine.file("/proc/self/mountinfo", include_str!("../../tests/fixtures/mountinfo"));
     machine.file("/proc/swaps", include_str!("../../tests/fixtures/swaps"));
