@@ -85,7 +85,7 @@ impl Luks {
                 }
             }
         }
-        let asked = if not_read.is_empty() && !volumes.is_empty() { Asked::All } else { Asked::Only(vec![]) };
+        let asked = if volumes.is_empty() { Asked::Only(vec![]) } else { Asked::All };
         Ok(LuksFacts { device: spec.device.clone(), asked, volumes, not_read })
     }
 

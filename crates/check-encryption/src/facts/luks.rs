@@ -242,8 +242,7 @@ pub struct Volume {
 pub struct LuksFacts {
     /// The declared device.
     pub device: Option<String>,
-    /// `"all"` where every device could be read that is declared or that LUKS is opened on beneath a declared path, and
-    /// there is one.
+    /// `"all"` where there is a volume; what else there may be is in `not_read`.
     pub asked: Asked,
     /// The declared device first.
     pub volumes: Vec<Volume>,
