@@ -122,7 +122,7 @@ async fn stored(walk: &Walk<'_>, path: &str, device: &Device, asked: &Asked) -> 
         outcome: Outcome::NotProven,
         why: Some(why),
         real: None,
-        asked: asked.clone(),
+        asked: Asked::Only(vec![]),
         holders: vec![],
     };
     let real = match walk.root.real(walk.cx, path).await {
