@@ -225,6 +225,7 @@ fn stores_that_real_tools_encrypted_are_not_refuted() -> Result<()> {
     for (name, kind) in encrypted {
         assert_eq!(stores(&audited)?[name], ("not_refuted".to_owned(), vec![kind.to_owned()]), "{name}");
     }
+    ensure!(audited.finished.stdout.contains("not refuted (n = 12, all there are)"), "{}", audited.finished);
     let recipients = audited.fact("e2ee", "/recipients/recipients")?;
     let named = |mark: &str| {
         recipients.as_array().into_iter().flatten().find(|r| r["name"].as_str().is_some_and(|n| n.starts_with(mark)))

@@ -104,6 +104,8 @@ struct Drawn {
     looked: Vec<Looked>,
     /// Payloads in the store, where they were counted.
     of: Option<u64>,
+    /// Payloads that were chosen and could not be read: those that were are no fair sample.
+    unread: usize,
     /// What stood in the way of seeing them all, or any.
     why: Option<String>,
 }

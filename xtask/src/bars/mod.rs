@@ -2,6 +2,7 @@
 
 mod backup;
 mod build;
+mod e2ee;
 mod judge;
 mod measure;
 mod pack;
@@ -48,6 +49,8 @@ pub(crate) fn run(skip_build: bool) -> Result<()> {
     bars.extend(steps.step("judging", judge::many)?);
     bars.extend(steps.step("a long catalogue", || backup::listing(&probity))?);
     bars.extend(steps.step("a restore", || backup::drill(&probity))?);
+    bars.extend(steps.step("a store in clear", || e2ee::clear(&probity))?);
+    bars.extend(steps.step("ciphertexts", || e2ee::ciphertexts(&probity))?);
     let scratch = Scratch::new("bars-pack")?;
     bars.extend(steps.step("replays", || pack::replays(&probity, scratch.path()))?);
     bars.extend(steps.step("flipped bytes", || pack::flips(&probity, scratch.path()))?);

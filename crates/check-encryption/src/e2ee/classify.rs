@@ -177,6 +177,9 @@ fn of_container(container: Container) -> Seen {
     if let Some(why) = spread::rejects(&body) {
         return hollow(Class::Patterned, &why);
     }
+    if let Some(why) = spread::doubts(&body) {
+        return hollow(Class::Unknown, &format!("hardly any: {why}"));
+    }
     if body.len() < 8 {
         return Seen::new(Class::TooShort, Some(format), format!("it holds {} bytes of ciphertext", body.len()));
     }
@@ -209,6 +212,9 @@ fn plain(bytes: &[u8], whole: bool, framing: &[Framing]) -> Seen {
         }
         if let Some(said) = text::readable(body) {
             return Seen::new(Class::Plaintext, name, format!("after {header} bytes of header {said}"));
+        }
+        if let Some(why) = spread::doubts(body) {
+            return Seen::new(Class::Unknown, name, format!("after {header} bytes of header {why}"));
         }
         let mut seen = Seen::new(Class::Opaque, name, "bytes like random ones, in the framing declared");
         seen.nonce = bytes.get(..header.min(32)).filter(|nonce| nonce.len() >= 12).map(<[u8]>::to_vec);

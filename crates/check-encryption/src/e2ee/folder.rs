@@ -63,7 +63,10 @@ fn look(
             Ok(Some(looked)) => drawn.looked.push(looked),
             // Gone since: a queue does that.
             Ok(None) => drawn.of = drawn.of.and_then(|of| of.checked_sub(1)),
-            Err(e) => drawn.why = Some(format!("{name}: {e}")),
+            Err(e) => {
+                drawn.unread += 1;
+                drawn.why = Some(format!("{name}: {e}"));
+            }
         }
     }
     Ok(drawn)

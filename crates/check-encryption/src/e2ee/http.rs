@@ -21,7 +21,7 @@ pub(super) async fn draw(http: &Http, draw: Draw, lens: &Lens, cx: &Cx) -> Resul
         }
         let length = u64::try_from(body.len()).unwrap_or(u64::MAX);
         let looked = vec![lens.look("the answer".to_owned(), length, &body, None)];
-        return Ok(Drawn { looked, of: Some(1), why: None });
+        return Ok(Drawn { looked, of: Some(1), ..Drawn::default() });
     };
     let value: Value = serde_json::from_slice(&body).map_err(|e| format!("the answer is no JSON: {e}"))?;
     let list = field::at(&value, path).and_then(Value::as_array);
@@ -36,7 +36,7 @@ pub(super) async fn draw(http: &Http, draw: Draw, lens: &Lens, cx: &Cx) -> Resul
         let length = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
         looked.push(lens.look(format!("{path}[{at}]"), length, &bytes, None));
     }
-    Ok(Drawn { looked, of: u64::try_from(list.len()).ok(), why: None })
+    Ok(Drawn { looked, of: u64::try_from(list.len()).ok(), ..Drawn::default() })
 }
 
 /// The body of an answer with status 200.

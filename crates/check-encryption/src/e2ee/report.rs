@@ -71,6 +71,9 @@ fn of_store(store: &Store, drawn: &Drawn) -> StoreSampled {
     let (claim, result) = match (clear, open, sampled) {
         (1.., ..) => (Claim::Refuted, format!("refuted: {clear} of {sampled} payloads looked at can be read")),
         (_, _, 0) => (Claim::NotProven, format!("not proven: {reason}")),
+        _ if drawn.unread > 0 => {
+            (Claim::NotProven, format!("not proven: {} payloads could not be read ({reason})", drawn.unread))
+        }
         (_, 1.., _) => {
             (Claim::NotProven, format!("not proven: of {open} of {sampled} payloads it can't be told what they are"))
         }
@@ -94,7 +97,7 @@ fn of_store(store: &Store, drawn: &Drawn) -> StoreSampled {
 /// 3/n as a percentage, rounded up to a tenth.
 fn share(n: usize) -> String {
     let tenths = 3000_usize.div_ceil(n.max(1)).min(1000);
-    if tenths % 10 == 0 { format!("{} %", tenths / 10) } else { format!("{}.{} %", tenths / 10, tenths % 10) }
+    if tenths.is_multiple_of(10) { format!("{} %", tenths / 10) } else { format!("{}.{} %", tenths / 10, tenths % 10) }
 }
 
 fn sample(spec: &E2eeTarget, store: &str, looked: &Looked) -> Sample {
@@ -149,7 +152,9 @@ fn recipients(allowed: Option<&Allowed>, looked: &[&Looked]) -> Recipients {
                 || hidden && room,
         }
     };
-    let all_named = !looked.is_empty() && looked.iter().all(|looked| !looked.seen.recipients.is_empty());
+    // What anybody can read needs no recipient.
+    let mut closed = looked.iter().filter(|looked| !looked.seen.is_readable()).peekable();
+    let all_named = closed.peek().is_some() && closed.all(|looked| !looked.seen.recipients.is_empty());
     Recipients {
         asked: if all_named { Asked::All } else { Asked::Only(Vec::new()) },
         wanted: allowed.is_some(),

@@ -135,7 +135,7 @@ fn forms(marker: &str) -> Vec<Form> {
 fn base64_at(raw: &[u8], before: usize) -> Vec<u8> {
     let padded = [vec![0; before], raw.to_vec()].concat();
     let mut text = STANDARD_NO_PAD.encode(&padded).into_bytes();
-    if padded.len() % 3 != 0 {
+    if !padded.len().is_multiple_of(3) {
         text.pop();
     }
     let mixed = [0, 2, 3].get(before).copied().unwrap_or_default();
@@ -169,7 +169,7 @@ pub(super) fn planted(marker: &str) -> Vec<(&'static str, Vec<u8>)> {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used, reason = "a test may panic")]
+#[allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test may panic")]
 mod tests {
     use proptest::prelude::*;
 

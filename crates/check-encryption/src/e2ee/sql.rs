@@ -23,17 +23,21 @@ pub(super) async fn draw(sql: &Sql, draw: Draw, lens: &Lens, cx: &Cx) -> Result<
             of = std::str::from_utf8(line).ok().and_then(|text| text.trim().parse().ok());
         })
         .await?;
-    let mut looked: Vec<Looked> = Vec::new();
+    let (mut looked, mut unread): (Vec<Looked>, usize) = (Vec::new(), 0);
     let statement =
         format!("select {} {filled} order by {} limit {}", client.value(&column), client.random(draw.seed), draw.count);
     client
         .lines(cx, &statement, &mut |line| {
-            let Some((length, bytes)) = value(line) else { return };
+            let Some((length, bytes)) = value(line) else {
+                unread += 1;
+                return;
+            };
             let name = format!("row {} of {}.{}", looked.len() + 1, sql.table, sql.column);
             looked.push(lens.look(name, length, &bytes, None));
         })
         .await?;
-    Ok(Drawn { looked, of, why: None })
+    let why = (unread > 0).then(|| "the client printed lines that are no payloads".to_owned());
+    Ok(Drawn { looked, of, unread, why })
 }
 
 /// A length, a space, and the first bytes in hexadecimal.

@@ -26,7 +26,7 @@ pub(super) fn is_compression(layer: &str) -> bool {
 /// What comes out of a compressed payload: told by decompressing it, not by its mark alone.
 pub(super) fn decompress(bytes: &[u8], whole: bool) -> Option<Found> {
     let told = |name: &'static str, (out, all): (Vec<u8>, bool)| {
-        (out.len() >= LEAST || all && !out.is_empty()).then(|| Found::Layer(name, out, all))
+        (out.len() >= LEAST || all && !out.is_empty()).then_some(Found::Layer(name, out, all))
     };
     match bytes {
         [0x1f, 0x8b, 8, flags, ..] if *flags < 0x20 => told("gzip", drain(flate2::read::GzDecoder::new(bytes))),
@@ -40,7 +40,7 @@ pub(super) fn decompress(bytes: &[u8], whole: bool) -> Option<Found> {
         {
             // Two bytes are no mark: it must come to its end, with the checksum, or be long.
             let (out, all) = drain(flate2::read::ZlibDecoder::new(bytes));
-            (all && !out.is_empty() || !whole && out.len() >= 4096).then(|| Found::Layer("zlib", out, all))
+            (all && !out.is_empty() || !whole && out.len() >= 4096).then_some(Found::Layer("zlib", out, all))
         }
         _ => None,
     }
@@ -53,7 +53,8 @@ fn deflate(bytes: &[u8]) -> Option<Found> {
     let mut out = Vec::new();
     (&mut decoder).take(MOST).read_to_end(&mut out).ok()?;
     let all = decoder.total_in() == bytes.len() as u64;
-    (all && out.len() >= LEAST && text::readable(&out).is_some()).then(|| Found::Layer("deflate", out, true))
+    let told = all && out.len() >= LEAST && text::readable(&out).is_some();
+    told.then_some(Found::Layer("deflate", out, true))
 }
 
 /// Reads up to the bound; whether it came to its end in good order.
@@ -124,7 +125,7 @@ pub(super) fn decode(text: &str, whole: bool) -> Option<Found> {
 fn hex(text: &str) -> Option<Vec<u8>> {
     let lower = text.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
     let upper = text.bytes().all(|b| matches!(b, b'0'..=b'9' | b'A'..=b'F'));
-    if !(lower || upper) || text.len() % 2 != 0 || text.bytes().all(|b| b.is_ascii_digit()) {
+    if !(lower || upper) || !text.len().is_multiple_of(2) || text.bytes().all(|b| b.is_ascii_digit()) {
         return None;
     }
     let half = |b: u8| char::from(b).to_digit(16).and_then(|d| u8::try_from(d).ok());

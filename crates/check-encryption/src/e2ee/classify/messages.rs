@@ -71,7 +71,9 @@ pub(super) fn of_bytes(bytes: &[u8], whole: bool) -> Option<Container> {
 fn megolm(rest: &[u8]) -> Option<Container> {
     let (message, _) = rest.split_at_checked(rest.len().checked_sub(72)?)?;
     match fields(message)?.as_slice() {
-        [(1, Field::Number), (2, Field::Bytes(body))] if body.len() % 16 == 0 => Some(container("megolm", body)),
+        [(1, Field::Number), (2, Field::Bytes(body))] if body.len().is_multiple_of(16) => {
+            Some(container("megolm", body))
+        }
         _ => None,
     }
 }
@@ -81,7 +83,7 @@ fn olm(rest: &[u8]) -> Option<Container> {
     if let Some((message, _)) = rest.len().checked_sub(8).and_then(|at| rest.split_at_checked(at))
         && let Some(fields) = fields(message)
         && find(&fields, 1).is_some_and(|key| key.len() == 32)
-        && let Some(body) = find(&fields, 4).filter(|body| body.len() % 16 == 0)
+        && let Some(body) = find(&fields, 4).filter(|body| body.len().is_multiple_of(16))
     {
         return Some(container("olm", body));
     }
@@ -147,7 +149,7 @@ fn fernet(bytes: &[u8]) -> Option<Container> {
     let time = bytes.get(1..9)?.iter().fold(0_u64, |n, b| n << 8 | u64::from(*b));
     // From 2001 to 2106.
     let plausible = (1_000_000_000..4_300_000_000).contains(&time);
-    let body = bytes.get(25..25 + blocks).filter(|_| plausible && blocks >= 16 && blocks % 16 == 0)?;
+    let body = bytes.get(25..25 + blocks).filter(|_| plausible && blocks >= 16 && blocks.is_multiple_of(16))?;
     Some(Container { server_side: true, ..container("fernet", body) })
 }
 

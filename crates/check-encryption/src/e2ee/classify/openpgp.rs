@@ -58,7 +58,7 @@ fn packet(bytes: &[u8]) -> Option<(Packet, &[u8])> {
             0..=191 => (usize::from(*first), after, true),
             192..=223 => {
                 let (second, after) = after.split_first()?;
-                ((usize::from(*first) - 192 << 8) + usize::from(*second) + 192, after, true)
+                (((usize::from(*first) - 192) << 8) + usize::from(*second) + 192, after, true)
             }
             255 => {
                 let (length, after) = after.split_at_checked(4)?;

@@ -14,6 +14,23 @@ pub(super) fn rejects(bytes: &[u8]) -> Option<String> {
     blocks(bytes).or_else(|| chi_square(bytes)).or_else(|| high_bits(bytes))
 }
 
+/// Why short bytes are hardly those of a cipher, though nothing is shown: too many of them are characters, or too many in a row.
+/// A few ciphertexts in a million are doubted.
+pub(super) fn doubts(bytes: &[u8]) -> Option<String> {
+    let count = |n: usize| u32::try_from(n).map(f64::from).unwrap_or(f64::MAX);
+    let is_character = |b: &u8| matches!(b, b' '..=b'~' | b'\n' | b'\r' | b'\t');
+    let characters = bytes.iter().filter(|b| is_character(b)).count();
+    let (total, share) = (count(bytes.len()), 98.0 / 256.0);
+    let off = (count(characters) - total * share) / (total * share * (1.0 - share)).sqrt();
+    if off > 4.9 {
+        return Some(format!("{characters} of {} bytes are characters", bytes.len()));
+    }
+    // Of n random bytes, so many in a row are characters with a chance of n times 0.38 to their number.
+    let most = 14 + usize::try_from(bytes.len().checked_ilog2()?).ok()? * 3 / 4;
+    let longest = bytes.split(|b| !is_character(b)).map(<[u8]>::len).max()?;
+    (longest >= most).then(|| format!("{longest} characters stand in a row"))
+}
+
 /// Blocks that repeat, as in ECB mode: of random ones not two in an exabyte are the same.
 fn blocks(bytes: &[u8]) -> Option<String> {
     let (mut seen, mut same) = (BTreeSet::new(), 0_usize);

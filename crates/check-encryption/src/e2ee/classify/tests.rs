@@ -179,6 +179,8 @@ fn framings_without_a_mark_count_only_where_declared() {
         for clear in [LETTER.as_bytes().to_vec(), STANDARD.encode(LETTER).into_bytes(), gzip(LETTER.as_bytes())] {
             assert!(classify(&clear, true, std::slice::from_ref(&framing)).is_readable());
         }
+        let record = [&bytes[..32], &[8, 1, 0x12, 25], b"meet me at six, by the sea"].concat();
+        assert_eq!(classify(&record, true, std::slice::from_ref(&framing)).class, Class::Unknown);
         let hollow = [&bytes[..32], LETTER.as_bytes()].concat();
         assert!(classify(&hollow, true, std::slice::from_ref(&framing)).is_readable(), "{framing:?}");
     }
