@@ -12,11 +12,13 @@ use policy::Policy;
 use probe::{BoxFuture, Collected, Cx, Event, Job, Limits, Plan, Probe, Stop};
 use tokio::sync::mpsc;
 
+use crate::data_path::{self, Layers};
 use crate::expand::Expanded;
 use crate::inventory::{HOST, Scope};
 use crate::pack::Writer;
 use crate::prior::Gathered;
 use crate::resolved::{PolicyUse, Resolved, Written};
+use crate::scope::ScopeFacts;
 use crate::{Error, discover, run, scope};
 
 /// Evidence that may wait to be written, at most.
@@ -132,7 +134,15 @@ pub async fn collect(
 ) -> Result<Collection, Error> {
     let started = Timestamp::now();
     let began = std::time::Instant::now();
-    let mut collector = Collector { prepared, writer, stop, events, run: run::Tally::default(), evidence: vec![] };
+    let mut collector = Collector {
+        prepared,
+        writer,
+        stop,
+        events,
+        run: run::Tally::default(),
+        evidence: vec![],
+        layers: Layers::default(),
+    };
     let mut targets = prepared.expanded.targets.clone();
     let mut left_out = prepared.left_out.clone();
     left_out.extend(prepared.expanded.left_out.iter().cloned());
@@ -151,7 +161,7 @@ pub async fn collect(
         })
         .await?;
     if let Some((host, failure)) = unread {
-        collector.keep(&of_scope(host, Err(failure))?)?;
+        collector.keep(&joined::<ScopeFacts>(host, scope::kind(), Err(failure))?)?;
     }
 
     if let Some((host, facts)) = sockets {
@@ -166,7 +176,7 @@ pub async fn collect(
             })
             .await?;
         discover::write_answers(&mut seen, &facts, &answers);
-        collector.keep(&of_scope(host, Ok(&seen))?)?;
+        collector.keep(&joined(host, scope::kind(), Ok(&seen))?)?;
         let mut found = Vec::new();
         for listener in listeners {
             match discover::found(&listener, answers.get(&listener.name).and_then(Option::as_ref)) {
@@ -180,6 +190,10 @@ pub async fn collect(
     }
     // Last of all: what only looks sees the service as it is.
     collector.run(&targets, true, |_| {}).await?;
+    for target in targets.iter().filter(|target| target.subject.sort == data_path::SORT) {
+        let facts = collector.layers.of(target)?;
+        collector.keep(&joined(target.clone(), data_path::kind(), Ok(&facts))?)?;
+    }
 
     let finished = Timestamp::now();
     let millis = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
@@ -189,8 +203,9 @@ pub async fn collect(
     let run = run::of_this_process(tally, (started, finished, millis), prepared.limits.window, stop.is_stopped());
     let sorts: BTreeSet<&str> = targets.iter().map(|t| t.subject.sort.as_str()).collect();
     let kinds_of = |sort: &str| {
-        let of_host = (sort == HOST && prepared.only_kinds.is_none()).then(|| scope::kind().name.into_owned());
-        prepared.probes_for(sort).map(|p| p.kind().name.into_owned()).chain(of_host).collect()
+        let of_host = (sort == HOST && prepared.only_kinds.is_none()).then(scope::kind);
+        let joined = of_host.or_else(|| (sort == data_path::SORT).then(data_path::kind));
+        prepared.probes_for(sort).map(|p| p.kind()).chain(joined).map(|kind| kind.name.into_owned()).collect()
     };
     let probes = sorts.into_iter().map(|sort| (sort.to_owned(), kinds_of(sort))).collect();
     let prior = prepared.prior.keep(&targets, &probes, started, writer)?;
@@ -231,6 +246,8 @@ struct Collector<'a> {
     events: &'a mpsc::UnboundedSender<Event>,
     run: run::Tally,
     evidence: Vec<Digest>,
+    /// What was seen of encryption, for the data paths.
+    layers: Layers,
 }
 
 impl Collector<'_> {
@@ -254,22 +271,23 @@ impl Collector<'_> {
 
     fn keep(&mut self, collected: &Collected) -> Result<(), Error> {
         self.run.add(&collected.evidence.provenance);
-        self.evidence.push(self.writer.evidence(collected)?);
+        let digest = self.writer.evidence(collected)?;
+        self.layers.add(&collected.evidence, digest);
+        self.evidence.push(digest);
         Ok(())
     }
 }
 
-/// The evidence of what listens beside what is declared.
-fn of_scope(host: Target, facts: Result<&scope::ScopeFacts, Failure>) -> Result<Collected, Error> {
+/// Evidence that is joined from other evidence.
+fn joined<T: serde::Serialize>(target: Target, kind: Kind, facts: Result<&T, Failure>) -> Result<Collected, Error> {
     let now = Timestamp::now();
-    let kind = scope::kind();
     let (facts, failure) = match facts {
         Ok(facts) => (Some(probe::facts(facts).map_err(|f| Error::Defect(f.message))?), None),
         Err(failure) => (None, Some(failure)),
     };
     let evidence = Evidence {
         format: Evidence::FORMAT.to_owned(),
-        target: host,
+        target,
         kind: kind.name.into_owned(),
         level: kind.level,
         asked: Ask::All,

@@ -12,6 +12,7 @@ use check_tls::target::{Addresses, TlsSpec, TlsTarget, parse_endpoint};
 use model::{Failure, FailureClass, NotLookedAt, Notice, NoticeLevel, Subject, Target};
 
 use crate::Error;
+use crate::data_path::{self, DataPathTarget};
 use crate::inventory::{self, Declared, HOST, SSH_PORT};
 
 /// Addresses of one name looked at, at most.
@@ -136,6 +137,7 @@ impl<'a> Reached<'a> {
             inventory::Subject::Disk(_)
             | inventory::Subject::Backup(_)
             | inventory::Subject::E2ee(_)
+            | inventory::Subject::DataPath(_)
             | inventory::Subject::Host => None,
         }
     }
@@ -171,6 +173,7 @@ pub async fn expand(declared: &[Declared], folder: &Path) -> Expanded {
             }
             (inventory::Subject::Backup(backup), _) => add_backup(&mut expanded, declared, backup, folder),
             (inventory::Subject::E2ee(e2ee), _) => expanded.targets.push(e2ee_target(declared, e2ee, folder)),
+            (inventory::Subject::DataPath(path), _) => add_data_path(&mut expanded, declared, path),
             _ => {
                 let mut host = host(declared.labels.clone());
                 host.of.clone_from(&declared.name);
@@ -222,6 +225,18 @@ fn e2ee_target(declared: &Declared, e2ee: &E2eeTarget, folder: &Path) -> Target 
         discovered: false,
         subject: Subject { sort: check_encryption::e2ee::SORT.to_owned(), spec },
     }
+}
+
+fn add_data_path(expanded: &mut Expanded, declared: &Declared, path: &DataPathTarget) {
+    let hops: Vec<&str> = path.hops.iter().map(|hop| hop.name.as_str()).collect();
+    expanded.targets.push(Target {
+        name: declared.name.clone(),
+        of: declared.name.clone(),
+        address: hops.join(", "),
+        labels: declared.labels.clone(),
+        discovered: false,
+        subject: Subject { sort: data_path::SORT.to_owned(), spec: serde_json::to_value(path).unwrap_or_default() },
+    });
 }
 
 async fn addresses(endpoint: &str, port: u16) -> Result<Vec<SocketAddr>, Failure> {

@@ -16,6 +16,8 @@ use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
+use crate::data_path::DataPathTarget;
+
 /// A service, as its operator declares it. Paths are as written: relative to the inventory's folder.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Inventory {
@@ -85,6 +87,8 @@ pub enum Subject {
     E2ee(Box<E2eeTarget>),
     /// Copies of a data set.
     Backup(Box<BackupTarget>),
+    /// The way that data takes, through other targets.
+    DataPath(DataPathTarget),
     /// This machine.
     Host,
 }
@@ -241,6 +245,7 @@ fn targets(file: &mut File<'_>, node: &Node) -> Vec<Declared> {
         let help = Some("an audit of nothing proves nothing; name a target, or run 'probity audit --self'".to_owned());
         file.error("empty", node.span.clone(), "'targets' is an empty list".into(), help);
     }
+    let mut paths = Vec::new();
     for item in items {
         let known = [&["name", "labels"], SUBJECTS].concat();
         let Some(fields) = file.fields(item, "a target", &known) else { continue };
@@ -260,15 +265,25 @@ fn targets(file: &mut File<'_>, node: &Node) -> Vec<Declared> {
         if subject == Some(Subject::Host) && found.iter().any(|t| t.subject == Subject::Host) {
             file.error("duplicate", node.span.clone(), "this machine is declared twice".into(), None);
         }
+        if let (Some(Subject::DataPath(path)), Data::Map(entries)) = (&subject, &item.data) {
+            paths.extend(entries.iter().find(|(key, _)| key.name == "data_path").map(|at| (at, path.clone())));
+        }
         if let Some(subject) = subject {
             found.push(Declared { name, labels, subject });
+        }
+    }
+    // Only now are all names known.
+    for ((key, node), path) in paths {
+        let known = |name: &str| found.iter().any(|t| t.name == name && !matches!(t.subject, Subject::DataPath(_)));
+        if let Err((field, message)) = path.check(&known) {
+            file.error("bad-data-path", place(node, key, &field), message, None);
         }
     }
     found
 }
 
 /// The keys under which a target says what it is.
-const SUBJECTS: &[&str] = &["tls", "ssh", "postgresql", "mysql", "redis", "disk", "e2ee", "backup", "host"];
+const SUBJECTS: &[&str] = &["tls", "ssh", "postgresql", "mysql", "redis", "disk", "e2ee", "backup", "data_path", "host"];
 
 /// The port of an SSH server that names none.
 pub(crate) const SSH_PORT: u16 = 22;
@@ -347,6 +362,7 @@ fn subject(file: &mut File<'_>, item: &Node, fields: &Fields<'_>) -> Option<Subj
                 }
             }
         }
+        "data_path" => typed(file, key, node).map(Subject::DataPath),
         _ => {
             if !matches!(&node.data, Data::Null) {
                 file.fields(node, HOST, &[]);

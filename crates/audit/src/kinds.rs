@@ -43,7 +43,10 @@ pub fn kinds() -> Kinds {
         (kind.name.into_owned(), info(kind.level, probe.schema()))
     };
     let mut kinds: Kinds = probes().into_iter().map(of).collect();
-    let scope = crate::scope::kind();
-    kinds.insert(scope.name.into_owned(), info(scope.level, crate::scope::schema()));
+    for (kind, schema) in
+        [(crate::scope::kind(), crate::scope::schema()), (crate::data_path::kind(), crate::data_path::schema())]
+    {
+        kinds.insert(kind.name.into_owned(), info(kind.level, schema));
+    }
     kinds
 }

@@ -5,6 +5,7 @@
 
 pub mod assess;
 pub mod collect;
+pub mod data_path;
 pub mod diff;
 mod discover;
 mod drills;

@@ -4,6 +4,7 @@ use model::{Evidence, Exchange, Level, Run};
 use report::Signature;
 use serde_json::Value;
 
+use crate::data_path::Layers;
 use crate::pack::Reader;
 use crate::{Error, kinds};
 
@@ -20,8 +21,8 @@ pub(crate) fn evidence(reader: &Reader, evidence: &Evidence, run: &Run) -> Resul
         return fail(format!("collected at {}, outside the run", evidence.collected));
     }
     let Some(probe) = kinds::probe_on(&evidence.kind, &evidence.target.subject.sort) else {
-        // Made by the collector itself, from other evidence.
-        return if evidence.kind == crate::scope::kind().name {
+        // Made by the collector itself, from other evidence; that of data paths is joined again when all was read.
+        return if [crate::scope::kind(), crate::data_path::kind()].iter().any(|kind| kind.name == evidence.kind) {
             Ok(false)
         } else {
             fail(format!("this program knows no evidence of the kind '{}'", evidence.kind))
@@ -57,6 +58,20 @@ pub(crate) fn evidence(reader: &Reader, evidence: &Evidence, run: &Run) -> Resul
             None => Ok(true),
             Some(place) => fail(format!("{place} does not follow from its exchanges")),
         },
+    }
+}
+
+/// Joins a data path again from the other evidence of its pack.
+///
+/// # Errors
+/// The first place that is not what the others say.
+pub(crate) fn data_path(evidence: &Evidence, layers: &Layers) -> Result<(), Error> {
+    let again = probe::facts(&layers.of(&evidence.target)?).map_err(|f| Error::Defect(f.message))?;
+    let said = evidence.facts.clone().map(Value::Object);
+    match said.and_then(|said| difference("facts", &Value::Object(again), &said)) {
+        Some(place) => Err(Error::Pack(format!("{place} is not what the evidence on the path's targets says"))),
+        None if evidence.facts.is_none() => Err(Error::Pack("a data path has facts".to_owned())),
+        None => Ok(()),
     }
 }
 

@@ -8,6 +8,7 @@ use model::{Assessment, Digest, Source, pack};
 use policy::Waivers;
 
 use crate::assess::{Inputs, assess};
+use crate::data_path::{self, Layers};
 use crate::keys::Named;
 use crate::pack::Reader;
 use crate::resolved::Resolved;
@@ -376,6 +377,7 @@ impl Check<'_> {
         let before = self.problems.len();
         let mut exchanges = BTreeSet::new();
         let (mut derived, mut word) = (0_u32, 0_u32);
+        let (mut layers, mut joined) = (Layers::default(), Vec::new());
         for digest in digests {
             let evidence = match self.reader.evidence(digest) {
                 Ok(evidence) => evidence,
@@ -387,10 +389,20 @@ impl Check<'_> {
             if let Some(reference) = &evidence.exchanges {
                 exchanges.insert(reference.digest);
             }
+            layers.add(&evidence, *digest);
             match recheck::evidence(self.reader, &evidence, &assessment.run) {
                 Ok(true) => derived += 1,
+                Ok(false) if evidence.kind == data_path::kind().name => {}
                 Ok(false) => word += u32::from(evidence.facts.is_some()),
                 Err(e) => self.problem(format!("{}: {e}", crate::pack::evidence_path(digest))),
+            }
+            if evidence.kind == data_path::kind().name {
+                joined.push((digest, evidence));
+            }
+        }
+        for (digest, evidence) in joined {
+            if let Err(e) = recheck::data_path(&evidence, &layers) {
+                self.problem(format!("{}: {e}", crate::pack::evidence_path(digest)));
             }
         }
         let listed = self.reader.file(pack::EVIDENCE_SUMS).ok().and_then(|bytes| attest::parse_sums(&bytes).ok());

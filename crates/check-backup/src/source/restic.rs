@@ -10,7 +10,7 @@ use model::{Asked, Failure, FailureClass};
 use probe::{BoxFuture, Cx, Plan};
 use serde::Deserialize;
 
-use super::tool::{Secrets, Tool, program};
+use super::tool::{Json, Secrets, Tool, program};
 use super::{Entry, Repository};
 use crate::facts::{Complete, Encryption, Identity, Lock, Locks, Outcome, Snapshot, SnapshotKind, SourceKind};
 use crate::target::{BackupSpec, Restic};
@@ -128,7 +128,7 @@ impl super::Adapter for Adapter {
     }
 
     fn copies<'a>(&'a self, _: &'a BackupSpec, cx: &'a Cx) -> BoxFuture<'a, Result<Repository, Failure>> {
-        Box::pin(async move { copies(&self.tool(cx).await?, cx).await })
+        Box::pin(async move { copies_by_cache(&self.tool(cx).await?, cx).await })
     }
 
     fn paths_are_claims(&self) -> bool {
@@ -233,21 +233,42 @@ async fn copies(tool: &Tool, cx: &Cx) -> Result<Repository, Failure> {
     let (cat, list) = (words(&["cat", "config"]), words(&["snapshots"]));
     let (config, listed) =
         futures::join!(tool.json::<Config>(cx, &cat, 1 << 20), tool.json::<Vec<Listed>>(cx, &list, MOST_LIST),);
-    let (config, listed) = (config?, listed?);
+    let (config, mut listed) = (config?, listed?);
+    listed.notes.extend(config.notes);
+    Ok(repository(config.value.id, Some(config.value.version), listed))
+}
+
+/// The same by one command, for a drill: each derives the key anew, which costs a second of a processor beside a restore.
+/// restic names the folder of its cache by the repository's id.
+async fn copies_by_cache(tool: &Tool, cx: &Cx) -> Result<Repository, Failure> {
+    let cache = cx.private_folder().await.map_err(|e| Failure::new(e.class, e.to_string()))?;
+    let place = cache.path().display().to_string();
+    let list = ["--no-lock", "--cache-dir", &place, "--json", "snapshots"];
+    let listed = tool.json::<Vec<Listed>>(cx, &list, MOST_LIST).await?;
+    let entries = cx.list_dir(cache.path(), 8).await.map_err(|e| Failure::new(e.class, e.to_string()))?;
+    let mut ids = entries.names.into_iter().filter(|name| is_id(name));
+    match (ids.next(), ids.next()) {
+        (Some(id), None) => Ok(repository(id, None, listed)),
+        _ => copies(tool, cx).await,
+    }
+}
+
+fn repository(id: String, version: Option<i64>, listed: Json<Vec<Listed>>) -> Repository {
     let tree = |listed: &Listed| Some((listed.id.clone(), listed.tree.clone()?));
     let contents = listed.value.iter().filter_map(tree).collect();
-    Ok(Repository {
+    // The format knows no other way (https://restic.readthedocs.io/en/stable/100_references.html).
+    let version = version.map_or_else(String::new, |version| format!(" version {version}"));
+    Repository {
         tool: listed.version,
-        identity: Identity::is("repository id", config.value.id),
-        // The format knows no other way (https://restic.readthedocs.io/en/stable/100_references.html).
-        encryption: Encryption::by(format!("restic repository version {}, AES-256-CTR", config.value.version)),
+        identity: Identity::is("repository id", id),
+        encryption: Encryption::by(format!("restic repository{version}, AES-256-CTR")),
         locks: Locks::unknown(),
         asked: Asked::All,
         snapshots: listed.value.into_iter().map(snapshot).collect(),
         contents,
         continuity: Vec::new(),
-        notes: listed.notes.into_iter().chain(config.notes).collect(),
-    })
+        notes: listed.notes,
+    }
 }
 
 fn snapshot(listed: Listed) -> Snapshot {

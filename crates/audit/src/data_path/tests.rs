@@ -1,0 +1,110 @@
+use std::collections::BTreeMap;
+
+use model::{Ask, Digest, Evidence, Failure, FailureClass, Level, Provenance, Subject, Target};
+use serde_json::{Value, json};
+
+use super::{Claim, DataPathTarget, DeclaredHop, Layers, Outcome};
+
+fn evidence(of: &str, kind: &str, level: Level, facts: Option<Value>) -> Evidence {
+    let now: jiff::Timestamp = "2026-11-24T03:00:00Z".parse().unwrap();
+    let subject = Subject { sort: kind.to_owned(), spec: json!({}) };
+    Evidence {
+        format: Evidence::FORMAT.to_owned(),
+        target: Target {
+            name: of.to_owned(),
+            of: of.to_owned(),
+            address: of.to_owned(),
+            labels: BTreeMap::new(),
+            discovered: false,
+            subject,
+        },
+        kind: kind.to_owned(),
+        level,
+        asked: Ask::All,
+        collected: now,
+        failure: facts.is_none().then(|| Failure::new(FailureClass::Timeout, "no answer")),
+        facts: facts.map(|facts| facts.as_object().cloned().unwrap().into_iter().collect()),
+        provenance: Provenance {
+            started: now,
+            millis: 0,
+            sources: vec![],
+            connections: 0,
+            bytes_sent: 0,
+            bytes_received: 0,
+            commands: vec![],
+            files: vec![],
+            attested_by_host_only: false,
+        },
+        exchanges: None,
+        notes: BTreeMap::new(),
+    }
+}
+
+fn tls(suites: &[&str], asked: &str) -> Value {
+    let suite = |name: &&str| json!({ "outcome": "accepted", "encryption": name });
+    let suites: Vec<Value> = suites.iter().map(suite).collect();
+    json!({ "versions": [
+        { "name": "TLSv1.2", "outcome": "accepted", "asked": asked, "suites": suites },
+        { "name": "TLSv1.1", "outcome": "refused", "asked": "all", "suites": [] },
+    ]})
+}
+
+fn hop(targets: &[&str], evidence: &[Evidence]) -> super::Hop {
+    let targets = targets.iter().map(|t| (*t).to_owned()).collect();
+    let path = DataPathTarget { claim: Claim::default(), hops: vec![DeclaredHop { name: "hop".into(), targets }] };
+    let mut layers = Layers::default();
+    for piece in evidence {
+        layers.add(piece, Digest::of(piece.kind.as_bytes()));
+    }
+    layers.facts(&path).hops.pop().unwrap()
+}
+
+#[test]
+fn a_hop_is_encrypted_where_every_target_is() {
+    let edge = evidence("edge", "tls", Level::Demonstrated, Some(tls(&["AES_256_GCM", "AES_128_GCM"], "all")));
+    let shell = evidence(
+        "shell",
+        "ssh",
+        Level::Demonstrated,
+        Some(json!({ "offers": { "cipher": [{ "name": "aes256-ctr" }] } })),
+    );
+    let both = hop(&["edge", "shell"], &[edge.clone(), shell]);
+    assert_eq!((both.outcome, both.level), (Outcome::Present, Some(Level::Demonstrated)));
+    let names: Vec<_> = both.ciphers.iter().map(|c| (c.name.as_str(), c.bits)).collect();
+    assert_eq!(names, [("AES-128-GCM", Some(128)), ("AES-256-GCM", Some(256)), ("aes256-ctr", Some(256))]);
+
+    let alone = hop(&["edge", "shell"], &[edge]);
+    assert_eq!(alone.outcome, Outcome::NotProven);
+    assert_eq!(alone.why.as_deref(), Some("shell: no evidence on it says anything of encryption"));
+    assert_eq!(hop(&["edge"], &[evidence("edge", "tls", Level::Demonstrated, None)]).outcome, Outcome::NotProven);
+}
+
+#[test]
+fn one_that_shows_clear_data_is_enough() {
+    let null = evidence("edge", "tls", Level::Demonstrated, Some(tls(&["AES_256_GCM", "NULL"], "all")));
+    assert_eq!(hop(&["edge"], &[null]).outcome, Outcome::Absent);
+    let copies = |outcome: &str| {
+        let encryption = json!({ "outcome": outcome, "why": null, "mode": "AES-256-CTR" });
+        evidence("nightly", "backup", Level::Effective, Some(json!({ "encryption": encryption })))
+    };
+    assert_eq!(hop(&["nightly"], &[copies("absent")]).outcome, Outcome::Absent);
+    assert_eq!(hop(&["nightly"], &[copies("not_proven")]).outcome, Outcome::NotProven);
+    let good = hop(&["nightly"], &[copies("present")]);
+    assert_eq!((good.outcome, good.level), (Outcome::Present, Some(Level::Effective)));
+}
+
+#[test]
+fn suites_that_were_not_asked_for_are_not_known() {
+    let some = hop(&["edge"], &[evidence("edge", "tls", Level::Demonstrated, Some(tls(&["AES_256_GCM"], "some")))]);
+    assert_eq!(some.outcome, Outcome::Present);
+    assert!(some.ciphers.iter().any(|c| c.name == "other suites of TLSv1.2" && c.bits.is_none()), "{some:?}");
+}
+
+#[test]
+fn what_is_declared_must_be_there() {
+    let path: DataPathTarget =
+        serde_json::from_value(json!({ "hops": [{ "name": "a", "targets": ["edge", "egde"] }] })).unwrap();
+    let known = |name: &str| name == "edge";
+    let (field, message) = path.check(&known).unwrap_err();
+    assert_eq!((field.as_str(), message.as_str()), ("hops[0].targets[1]", "no other target is called 'egde'"));
+}
