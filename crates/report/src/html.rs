@@ -6,6 +6,7 @@
 
 mod about;
 mod backups;
+mod data_paths;
 mod findings;
 mod registers;
 mod summary;
@@ -18,16 +19,17 @@ use model::Digest;
 
 use crate::escape::{acts, plain};
 use crate::summary as say;
-use crate::{RenderError, Signature, Style, Trust, View};
+use crate::{RenderError, Signature, Style, Trust, View, data_path};
 
 const STYLE: &str = include_str!("../../../reports/templates/style.css");
 
-const TEMPLATES: [(&str, &str); 7] = [
+const TEMPLATES: [(&str, &str); 8] = [
     ("page.html", include_str!("../../../reports/templates/page.html")),
     ("summary.html", include_str!("../../../reports/templates/summary.html")),
     ("findings.html", include_str!("../../../reports/templates/findings.html")),
     ("registers.html", include_str!("../../../reports/templates/registers.html")),
     ("backups.html", include_str!("../../../reports/templates/backups.html")),
+    ("data-paths.html", include_str!("../../../reports/templates/data-paths.html")),
     ("targets.html", include_str!("../../../reports/templates/targets.html")),
     ("about.html", include_str!("../../../reports/templates/about.html")),
 ];
@@ -49,13 +51,14 @@ pub fn render(view: &View<'_>, _: &Style) -> Result<Vec<u8>, RenderError> {
     let trouble = findings::Troubles::of(view);
     let mut sections = String::new();
     let backups = (backups::known(view) > 0).then(|| ("backups.html", backups::context(view)));
+    let paths = (data_path::known(view) > 0).then(|| ("data-paths.html", data_paths::context(view)));
     let before = [
         ("summary.html", summary::context(view, &trouble)),
         ("findings.html", findings::context(view, &trouble)),
         ("registers.html", registers::context(assessment)),
     ];
     let after = [("targets.html", targets::context(view)), ("about.html", about::context(view))];
-    for (name, context) in before.into_iter().chain(backups).chain(after) {
+    for (name, context) in before.into_iter().chain(paths).chain(backups).chain(after) {
         sections.push_str(&environment.get_template(name)?.render(context)?);
     }
     let service = &assessment.service;
@@ -100,12 +103,13 @@ fn seal(view: &View<'_>) -> Value {
 
 fn contents(view: &View<'_>, trouble: &findings::Troubles<'_>) -> Vec<Value> {
     let assessment = view.assessment;
-    let backups = backups::known(view);
+    let (paths, backups) = (data_path::known(view), backups::known(view));
     let links = [
         ("summary", "Summary", String::new()),
         ("findings", "Findings", trouble.entries.len().to_string()),
         ("waivers", "Waivers", assessment.waivers.len().to_string()),
         ("passes", "Passes", assessment.counts.pass.to_string()),
+        ("data-paths", "Data paths", paths.to_string()),
         ("backups", "Backups", backups.to_string()),
         ("targets", "Targets", assessment.coverage.targets.len().to_string()),
         ("coverage", "Coverage", String::new()),
@@ -113,6 +117,10 @@ fn contents(view: &View<'_>, trouble: &findings::Troubles<'_>) -> Vec<Value> {
         ("provenance", "Provenance", String::new()),
         ("verify", "How to check", String::new()),
     ];
-    let there = links.into_iter().filter(|(id, ..)| *id != "backups" || backups > 0);
+    let there = links.into_iter().filter(|(id, ..)| match *id {
+        "data-paths" => paths > 0,
+        "backups" => backups > 0,
+        _ => true,
+    });
     there.map(|(id, text, count)| context! { id, text, count }).collect()
 }

@@ -8,6 +8,7 @@
 
 pub mod annotations;
 mod backup;
+mod data_path;
 pub mod escape;
 mod explain;
 mod facts;

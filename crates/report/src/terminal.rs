@@ -1,6 +1,7 @@
 //! What a person sees after an audit: what fails first, what passes in one line, the outcome last.
 
 mod backups;
+mod data_paths;
 mod e2ee;
 
 use model::{Assessment, ControlInfo, Counts, Finding, NoticeLevel, Outcome, Verdict};
@@ -46,6 +47,7 @@ pub fn render(view: &View<'_>, style: &Style) -> Result<Vec<u8>, RenderError> {
     }
     draw_quiet(&mut page, quiet, !troubled.is_empty());
     page.end();
+    data_paths::draw(&mut page, view);
     backups::draw(&mut page, view);
     e2ee::draw(&mut page, view);
     draw_remarks(&mut page, view.assessment);

@@ -31,7 +31,11 @@ pub(super) fn of(evidence: &Evidence) -> Vec<Said> {
 }
 
 impl Said {
-    fn present(protects: Protects, ciphers: Vec<Cipher>) -> Self {
+    /// Encrypted; where no cipher is told, that is not proven.
+    fn present(protects: Protects, mut ciphers: Vec<Cipher>) -> Self {
+        if ciphers.is_empty() {
+            ciphers.push(unknown("a cipher without a name", "the evidence does not name it"));
+        }
         Self { protects, outcome: Outcome::Present, why: None, ciphers }
     }
 
