@@ -283,7 +283,8 @@ fn targets(file: &mut File<'_>, node: &Node) -> Vec<Declared> {
 }
 
 /// The keys under which a target says what it is.
-const SUBJECTS: &[&str] = &["tls", "ssh", "postgresql", "mysql", "redis", "disk", "e2ee", "backup", "data_path", "host"];
+const SUBJECTS: &[&str] =
+    &["tls", "ssh", "postgresql", "mysql", "redis", "disk", "e2ee", "backup", "data_path", "host"];
 
 /// The port of an SSH server that names none.
 pub(crate) const SSH_PORT: u16 = 22;

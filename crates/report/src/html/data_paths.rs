@@ -20,7 +20,9 @@ pub(super) fn context(view: &View<'_>) -> Value {
 fn row(hop: &Hop, claimed: Option<u64>) -> Value {
     let cell = |cell: &Option<Cell>| match cell {
         None => context! { class => "", words => "no evidence", state => () },
-        Some(cell) => context! { class => cell.state.class(), words => cell.words.clone(), state => cell.state.as_str() },
+        Some(cell) => {
+            context! { class => cell.state.class(), words => cell.words.clone(), state => cell.state.as_str() }
+        }
     };
     let short = hop.bits.zip(claimed).is_some_and(|(bits, claimed)| bits < claimed);
     context! {
