@@ -186,7 +186,8 @@ pub async fn expand(declared: &[Declared], folder: &Path) -> Expanded {
 }
 
 fn add_disk(expanded: &mut Expanded, declared: &Declared, disk: &DiskTarget, folder: &Path) {
-    let folder = std::path::absolute(folder).unwrap_or_else(|_| folder.to_owned());
+    // The folder of `probity.yaml` is the empty path, of which there is no absolute one.
+    let folder = std::path::absolute(folder).or_else(|_| std::env::current_dir()).unwrap_or_default();
     // What is wrong with it was complained of when it was read.
     let Ok(spec) = disk.resolve(&folder) else { return };
     expanded.targets.push(Target {

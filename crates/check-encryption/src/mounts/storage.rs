@@ -195,7 +195,7 @@ impl Device {
         let opened: Vec<&String> = layers.iter().filter_map(|layer| layer.uuid.as_ref()).collect();
         let ours = |uuid: &&String| self.uuid.as_ref() == Some(*uuid);
         let itself = layers.iter().any(|layer| Some(&layer.name) == self.name.as_ref());
-        if (!opened.is_empty() && opened.iter().all(|uuid| ours(uuid))) || (opened.is_empty() && itself) {
+        if (!opened.is_empty() && opened.iter().all(ours)) || (opened.is_empty() && itself) {
             return OnDevice { outcome: Outcome::Present, why: None };
         }
         if itself || opened.iter().any(ours) {
