@@ -380,7 +380,20 @@ fn database(file: &mut File<'_>, key: &Key, node: &Node, product: DatabaseProduc
     match checked {
         Ok(_) => Some(Subject::Database(product, Box::new(target))),
         Err((field, message)) => {
-            file.error("bad-database", place(node, key, field), message, None);
+            // The line of a secret that is no reference may hold the secret itself: it is not shown.
+            let secret = matches!(field, "password" | "tls.key");
+            let (span, message) = if secret {
+                (
+                    0..0,
+                    format!(
+                        "'{field}' of a target '{}': {message} (its line may hold the secret, and is not shown)",
+                        key.name
+                    ),
+                )
+            } else {
+                (place(node, key, field), message)
+            };
+            file.error("bad-database", span, message, None);
             None
         }
     }

@@ -20,6 +20,7 @@ pub struct Mariadb {
     // None only while it restarts; before the folder, as it must have ended when its files go.
     server: Option<Daemon>,
     folder: TempDir,
+    more: Vec<String>,
 }
 
 impl Mariadb {
@@ -28,7 +29,15 @@ impl Mariadb {
     /// # Errors
     /// When MariaDB is missing or fails.
     pub fn start() -> Result<Self> {
-        let mut mariadb = Self { server: None, folder: TempDir::new()? };
+        Self::with_arguments(Vec::new())
+    }
+
+    /// The same with more arguments, which win.
+    ///
+    /// # Errors
+    /// As [`Mariadb::start`].
+    pub fn with_arguments(more: Vec<String>) -> Result<Self> {
+        let mut mariadb = Self { server: None, folder: TempDir::new()?, more };
         // Of its own: a server that starts removes what others have in a shared one.
         std::fs::create_dir(mariadb.path("tmp"))?;
         let mut install = mariadb.tool("mariadb-install-db")?;
@@ -58,6 +67,7 @@ impl Mariadb {
         command.arg(format!("--datadir={}", path("data"))).arg(format!("--socket={}", path("socket")));
         command.arg(format!("--tmpdir={}", path("tmp")));
         command.arg(format!("--pid-file={}", path("pid"))).arg(format!("--log-bin={}", path("binlog")));
+        command.args(&self.more);
         let server = Daemon::start(as_self(&mut command), &self.path("log"), Signal::TERM, || {
             Ok(self.path("socket").exists() && self.client("mariadb", &["-e", "select 1"])?.code == Some(0))
         })?;

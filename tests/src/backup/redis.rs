@@ -25,6 +25,14 @@ impl Redis {
     /// # Errors
     /// When Redis is missing or fails.
     pub fn empty() -> Result<Self> {
+        Self::with_arguments(&[])
+    }
+
+    /// The same with more arguments, which win. The user `default` must be let in without a password through the socket.
+    ///
+    /// # Errors
+    /// As [`Redis::empty`].
+    pub fn with_arguments(more: &[&str]) -> Result<Self> {
         let folder = TempDir::new()?;
         let here = folder.path();
         let cli = |arguments: &[&str]| -> Result<Finished> {
@@ -33,7 +41,7 @@ impl Redis {
         };
         let mut command = Command::new(program("redis-server")?);
         command.current_dir(here).env_clear().args(["--port", "0", "--unixsocket", "socket", "--save", ""]);
-        command.args(["--appendonly", "no", "--daemonize", "no", "--dir"]).arg(here);
+        command.args(["--appendonly", "no", "--daemonize", "no", "--dir"]).arg(here).args(more);
         // SIGINT ends it without a save.
         let server =
             Daemon::start(

@@ -18,6 +18,8 @@ pub(super) const ROOT: &str = "root";
 enum Came {
     /// The server asks for this, or lets in (`none`).
     Asks(String),
+    /// The server asks for this, and says afterwards whether it lets in.
+    Later(String),
     /// The server says no.
     No(String),
     /// Nothing can be told.
@@ -53,6 +55,12 @@ pub(super) fn facts(
     };
     let answered = |came: &Came| matches!(came, Came::Asks(_));
     // A port of Redis speaks either; where it may want a certificate of the client, the handshake itself must do.
+    let offers_tls = product == DatabaseProduct::Mysql && !matches!(sealed, Came::No(_));
+    let plain = match plain {
+        // Whether it takes a log-in without TLS, a server of MySQL that has TLS says after the password alone.
+        Came::Asks(what) if offers_tls && what != "none" => Came::Later(what),
+        plain => plain,
+    };
     let speaks_tls = answered(&sealed) || (product == DatabaseProduct::Redis && seen.is_some());
     if let (Came::Nothing(why), Came::Nothing(_)) = (&plain, &sealed) {
         return Err(Failure::new(
@@ -98,6 +106,11 @@ fn sign(outcome: Outcome, why: Option<&str>, seen: Option<u32>) -> DatabaseSign 
 fn door(came: &Came, other: bool, seen: Option<u32>, tls: Option<(String, String)>) -> DatabaseDoor {
     let (outcome, why, asks_for) = match came {
         Came::Asks(what) => (DoorOutcome::Accepted, None, Some(what.clone())),
+        Came::Later(what) => {
+            let why =
+                "it says so after the password alone, which was not sent; the server's settings and accounts tell";
+            (DoorOutcome::NotProven, Some(why.to_owned()), Some(what.clone()))
+        }
         Came::No(why) if other => (DoorOutcome::Refused, Some(why.clone()), None),
         Came::No(why) => {
             let why = format!("{why}; it refused the other way too, so that the reason may be another");
