@@ -465,7 +465,7 @@ fn what_is_hurt_or_no_header_never_passes() -> Result<()> {
     for (name, header, luks, algorithm) in [
         ("first", "fail", "pass", "pass"),
         ("second", "fail", "pass", "pass"),
-        ("both", "fail", "pass", "inconclusive"),
+        ("both", "fail", "inconclusive", "inconclusive"),
         ("cut", "fail", "pass", "pass"),
         ("empty", "inconclusive", "inconclusive", "inconclusive"),
         ("ext4", "inconclusive", "fail", "inconclusive"),

@@ -197,11 +197,21 @@ fn examine<R: Read + Seek>(volume: &mut R, name: String, declared: bool) -> io::
             (found, second) => return Ok(foreign(name, declared, bytes, found, second)),
         },
     };
-    let found = match seen.as_ref().map(|seen| seen.version) {
-        Some(version) => format!("LUKS{version}"),
-        None => "LUKS".to_owned(),
+    let format = match (&seen, signature::of(&head)) {
+        // A header of LUKS1 fits before that of ext4: which of them is used can't be seen from here.
+        (_, Some((other, false))) => {
+            let why = format!("it bears the marks of LUKS and of {other}");
+            let format = Format { outcome: Outcome::NotProven, why: Some(why.clone()), found: Some("LUKS".to_owned()) };
+            return Ok(blank(name, declared, bytes, format, &why));
+        }
+        (Some(seen), _) => {
+            Format { outcome: Outcome::Present, why: None, found: Some(format!("LUKS{}", seen.version)) }
+        }
+        (None, _) => {
+            let why = "it bears the mark of LUKS, and no whole header".to_owned();
+            Format { outcome: Outcome::NotProven, why: Some(why), found: Some("LUKS".to_owned()) }
+        }
     };
-    let format = Format { outcome: Outcome::Present, why: None, found: Some(found) };
     let mut facts = blank(name, declared, bytes, format, "no whole header could be read");
     facts.parts = parts;
     if let Some(seen) = seen {

@@ -108,6 +108,10 @@ async fn nothing_but_regular_files_and_folders() {
     let probe = Told::new(move |cx: &Cx| {
         let path = path.clone();
         Box::pin(async move {
+            assert!(cx.open_device(path.join("fifo"), LONG).await.is_err());
+            assert!(cx.open_device(&path, LONG).await.is_err());
+            // Opening some character devices is an act.
+            assert!(cx.open_device("/dev/null", LONG).await.is_err());
             assert!(cx.open_file(path.join("fifo"), LONG).await.is_err());
             assert!(cx.open_file(&path, LONG).await.is_err());
             assert!(cx.open_file(path.join("missing"), LONG).await.is_err());

@@ -8,8 +8,8 @@ use super::{Asked, NotRead, Outcome};
 /// Whether a volume bears a LUKS header.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Format {
-    /// Present: LUKS's magic is there, in a whole header or a hurt one. Absent: another format that does not encrypt is
-    /// there. Not proven: nothing known, or a format whose encryption is not looked into.
+    /// Present: a header of LUKS, of which a copy can be read. Absent: another format that does not encrypt is there. Not
+    /// proven: no copy of a header is whole, nothing is known, or a format whose encryption is not looked into.
     pub outcome: Outcome,
     /// Why it is not proven or absent.
     pub why: Option<String>,
