@@ -111,8 +111,7 @@ pub(super) fn decode(text: &str, whole: bool) -> Option<Found> {
     if let Some(bytes) = joined.strip_prefix("\\x").or(Some(&joined)).and_then(hex) {
         return Some(Found::Layer("hex", bytes, whole));
     }
-    let (hits, of) = text::trigrams(&joined);
-    if hits >= 3 && hits * 10 >= of {
+    if text::may_be_fluent(&joined) {
         return None;
     }
     if let Ok(bytes) = STANDARD.decode(&joined) {

@@ -79,34 +79,39 @@ fn packet(bytes: &[u8]) -> Option<(Packet, &[u8])> {
 /// What the packets are: an encrypted message, or a layer around something in clear.
 pub(super) fn read(bytes: &[u8], whole: bool) -> Option<Found> {
     let (mut rest, mut recipients) = (bytes, Vec::new());
-    let mut first = true;
     while let Some((packet, after)) = packet(rest) {
         if whole && !packet.complete {
             return None;
         }
         let body = packet.body.as_slice();
         match (packet.tag, body) {
-            (tag::PKESK, [3, id @ .., _, _]) if id.len() > 8 => recipients.push(key_id(id.get(..8)?)),
+            (tag::PKESK, [3, rest @ ..]) => {
+                let (id, rest) = rest.split_at_checked(8)?;
+                // RSA, ElGamal, ECDH, X25519, X448 and the algorithms after quantum computers (section 9.1).
+                rest.first().filter(|algorithm| matches!(algorithm, 1..=3 | 16 | 18 | 25 | 26 | 35 | 36))?;
+                recipients.push(key_id(id));
+            }
             (tag::PKESK, [6, length, version, print @ ..]) if *length > 0 && matches!(version, 4 | 6) => {
                 let print = print.get(..usize::from(*length).checked_sub(1)?)?;
                 recipients.push(format!("key {}", hex(print)));
             }
             (tag::PKESK, [6, 0, ..]) => recipients.push("hidden key".to_owned()),
-            (tag::SKESK, [4..=6, ..]) => recipients.push("passphrase".to_owned()),
-            (tag::MARKER, b"PGP") | (tag::PADDING, _) => {}
-            (tag::SEIPD, [version @ (1 | 2), body @ ..]) if !(packet.open && first) && after.is_empty() => {
+            (tag::SKESK, [4, 1..=13, 0 | 1 | 3 | 4, ..] | [5 | 6, ..]) => recipients.push("passphrase".to_owned()),
+            (tag::MARKER, b"PGP") => {}
+            // Whatever is in it: by itself no sign of a message.
+            (tag::PADDING, _) if !recipients.is_empty() => {}
+            (tag::SEIPD, [version @ (1 | 2), body @ ..]) if !packet.open && after.is_empty() => {
                 // Version 2 begins with cipher, mode, size of parts and a salt of 32 bytes.
                 let head = if *version == 1 { 0 } else { 35 };
                 return Some(encrypted(recipients, body.get(head..)?));
             }
-            (tag::AEAD, [1, body @ ..]) if !(packet.open && first) && after.is_empty() => {
+            (tag::AEAD, [1, body @ ..]) if !packet.open && after.is_empty() => {
                 return Some(encrypted(recipients, body.get(3..)?));
             }
-            // Alone, a byte and a length are no sign of it.
-            (tag::SED, body) if !first && after.is_empty() => {
+            // Without a packet for its key before it, a byte and a length are no sign of it.
+            (tag::SED, _) if !recipients.is_empty() && !packet.open && after.is_empty() => {
                 let why = "symmetrically encrypted without any protection of integrity (packet 9), which lets a server change \
                            and, with answers of clients, read it";
-                let _ = body;
                 return Some(Found::Told(Seen::new(Class::Patterned, Some("openpgp"), why)));
             }
             (tag::COMPRESSED, [algorithm, body @ ..]) => {
@@ -114,12 +119,12 @@ pub(super) fn read(bytes: &[u8], whole: bool) -> Option<Found> {
                 return Some(Found::Layer("openpgp compressed", literal(&inner)?, true));
             }
             (tag::ONE_PASS, [3 | 6, ..]) | (tag::SIGNATURE, [3 | 4 | 6, ..]) if !packet.open => {}
-            (tag::LITERAL, _) if !packet.open || !first => {
+            (tag::LITERAL, _) if !packet.open => {
                 return Some(Found::Layer("openpgp literal", literal(rest)?, whole));
             }
             _ => return None,
         }
-        (rest, first) = (after, false);
+        rest = after;
     }
     None
 }

@@ -76,11 +76,23 @@ pub(super) fn is_language(text: &str) -> bool {
     let words = text.split(|c: char| !c.is_alphanumeric()).filter(|w| is_word(w));
     let (count, covered) = words.fold((0, 0), |(n, sum), word| (n + 1, sum + word.chars().count()));
     let spaces = text.chars().filter(|c| c.is_whitespace()).count();
-    let natural = trigrams(text);
+    let (hits, of) = trigrams(text);
     let covers = count >= 3 && covered * 100 >= visible * 45;
     // Words between spaces, or fewer of them with the sounds of a language.
-    covers && (spaces * 20 >= text.chars().count() && natural.0 >= 1 || natural.0 >= 2)
-        || natural.0 >= 3 && natural.0 * 10 >= natural.1
+    covers && (spaces * 20 >= text.chars().count() && hits >= 1 || hits >= 3 && hits * 12 >= of) || is_fluent(text)
+}
+
+/// Whether letters in a row can't but be a language's, with no space between its words: of 20 random trigrams eight are frequent ones
+/// with a chance of one in a hundred thousand million.
+pub(super) fn is_fluent(text: &str) -> bool {
+    let (hits, of) = trigrams(text);
+    hits >= 8 && hits * 4 >= of
+}
+
+/// Whether letters in a row may be a language's: a few in a hundred thousand random texts may be as well.
+pub(super) fn may_be_fluent(text: &str) -> bool {
+    let (hits, of) = trigrams(text);
+    hits >= 4 && hits * 100 >= of * 15
 }
 
 /// Letters of one case, or with the first one large, among them a vowel.
@@ -95,7 +107,7 @@ fn is_word(word: &str) -> bool {
 }
 
 /// How many frequent trigrams are in a text, and how many trigrams of letters there are.
-pub(super) fn trigrams(text: &str) -> (usize, usize) {
+fn trigrams(text: &str) -> (usize, usize) {
     let frequent: std::collections::BTreeSet<[u8; 3]> =
         TRIGRAMS.split_whitespace().filter_map(|t| t.as_bytes().try_into().ok()).collect();
     let lower = text.to_ascii_lowercase();
