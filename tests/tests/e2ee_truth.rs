@@ -9,7 +9,7 @@ use std::process::{Command, Stdio};
 
 use anyhow::{Context as _, Result, ensure};
 use serde_json::Value;
-use tests::{Audited, Postgres, Probity, openssl};
+use tests::{Audited, Mariadb, Postgres, Probity, openssl};
 
 /// What is sent, with a number so that no two payloads are the same.
 fn letter(at: usize) -> String {
@@ -329,12 +329,21 @@ fn columns_of_databases() -> Result<()> {
     }
     postgres.sql("postgres", &sql)?;
     let at = format!("host={} dbname=postgres user=postgres", postgres.socket().display());
+    let mariadb = Mariadb::start()?;
+    let mut sql = "create database chat; create table chat.m(body blob, note text);".to_owned();
+    for n in 0..20 {
+        sql.push_str(&format!("insert into chat.m values(x'{}', '{}');", hex(n)?, letter(n).trim()));
+    }
+    mariadb.sql(&sql)?;
+    let my = format!("socket={} user=root database=chat", mariadb.socket().display());
     let column = |name: &str, of: &str| format!("{{ name: {name}, sql: {{ {of} }} }}");
     let stores_of = [
         column("lite", "sqlite: chat.db, table: m, column: body"),
         column("lite-note", "sqlite: chat.db, table: m, column: note"),
         column("pg", &format!("postgresql: \"{at}\", table: M, column: body")),
         column("pg-doc", &format!("postgresql: \"{at}\", table: public.M, column: doc")),
+        column("my", &format!("mysql: \"{my}\", table: m, column: body")),
+        column("my-note", &format!("mysql: \"{my}\", table: chat.m, column: note")),
         column("none", "sqlite: chat.db, table: nothing, column: body"),
     ];
     let subject = format!("e2ee: {{ framing: [opaque: {{ header: 24 }}], store: [{}] }}", stores_of.join(", "));
@@ -345,6 +354,8 @@ fn columns_of_databases() -> Result<()> {
         ("lite-note", "refuted"),
         ("pg", "not_refuted"),
         ("pg-doc", "refuted"),
+        ("my", "not_refuted"),
+        ("my-note", "refuted"),
         ("none", "not_proven"),
     ] {
         assert_eq!(found[name].0, claim, "{name}: {}", audited.fact("e2ee", "/stores/stores")?);
