@@ -17,8 +17,16 @@ pub(super) struct Said {
 type Read = fn(&Facts) -> Vec<Said>;
 
 /// The kinds that say something, what is encrypted where they do, and how to read them.
-const KINDS: [(&str, Protects, Read); 3] =
-    [("backup", Protects::Rest, backup), ("ssh", Protects::Transit, ssh), ("tls", Protects::Transit, tls)];
+const KINDS: [(&str, Protects, Read); 8] = [
+    ("backup", Protects::Rest, backup),
+    ("database-wire", Protects::Transit, database),
+    ("e2ee", Protects::Content, samples),
+    ("e2ee-canary", Protects::Content, canary),
+    ("luks", Protects::Rest, luks),
+    ("ssh", Protects::Transit, ssh),
+    ("storage", Protects::Rest, storage),
+    ("tls", Protects::Transit, tls),
+];
 
 /// What a piece of evidence says of encryption; nothing where its kind says nothing of it.
 pub(super) fn of(evidence: &Evidence) -> Vec<Said> {
@@ -99,6 +107,129 @@ fn backup(facts: &Facts) -> Vec<Said> {
             Said::absent(Protects::Rest, why.unwrap_or_else(|| "the copies are not encrypted".into()), Vec::new())
         }
         _ => Said::not_proven(Protects::Rest, why.unwrap_or_else(|| "nothing tells whether it is".into())),
+    }]
+}
+
+/// Encrypted only where no connection without encryption is let in: which one a client takes is its own choice.
+fn database(facts: &Facts) -> Vec<Said> {
+    let none = Value::Null;
+    let (tls, plaintext) = (facts.get("tls").unwrap_or(&none), facts.get("plaintext").unwrap_or(&none));
+    let why = |door: &Value, otherwise: &str| door.get("why").and_then(Value::as_str).unwrap_or(otherwise).to_owned();
+    vec![match (text(tls, "outcome"), text(plaintext, "outcome")) {
+        (_, "accepted") => {
+            Said::absent(Protects::Transit, "a connection without encryption is let in".into(), Vec::new())
+        }
+        ("accepted", "refused") => {
+            let one = known(text(tls, "cipher"));
+            let others =
+                unknown("other cipher suites", "one connection shows one; name a target of the sort tls for all");
+            Said::present(Protects::Transit, vec![one, others])
+        }
+        ("accepted", _) => Said::not_proven(Protects::Transit, why(plaintext, "the door without TLS was not tried")),
+        _ => Said::not_proven(Protects::Transit, why(tls, "no connection with TLS was made")),
+    }]
+}
+
+fn luks(facts: &Facts) -> Vec<Said> {
+    list(facts.get("volumes")).map(volume).collect()
+}
+
+fn volume(volume: &Value) -> Said {
+    let none = Value::Null;
+    let format = volume.get("format").unwrap_or(&none);
+    let name = text(volume, "name");
+    let why = |otherwise: &str| format!("{name}: {}", format.get("why").and_then(Value::as_str).unwrap_or(otherwise));
+    // What is kept from before a reencryption holds no data.
+    let in_use = |segment: &&Value| segment.get("in_use") != Some(&Value::Bool(false));
+    let segments: Vec<&Value> = list(volume.get("segments")).filter(in_use).collect();
+    let ciphers = segments.iter().map(|segment| segment.get("cipher").filter(|cipher| !cipher.is_null()));
+    let Some(ciphers) = ciphers.map(|cipher| cipher.map(volume_cipher)).collect::<Option<Vec<Cipher>>>() else {
+        return Said::absent(Protects::Rest, format!("{name}: a segment of it is not encrypted"), Vec::new());
+    };
+    match text(format, "outcome") {
+        "absent" => Said::absent(Protects::Rest, why("there is no header of LUKS"), Vec::new()),
+        "present" if ciphers.iter().any(|cipher| cipher.bits == Some(0)) => {
+            Said::absent(Protects::Rest, format!("{name}: its cipher encrypts nothing"), ciphers)
+        }
+        "present" if !ciphers.is_empty() => Said::present(Protects::Rest, ciphers),
+        _ => Said::not_proven(Protects::Rest, why("the header does not tell how data is encrypted")),
+    }
+}
+
+/// A volume's cipher with the strength that its key gives: two keys in one for XTS.
+fn volume_cipher(cipher: &Value) -> Cipher {
+    let name = text(cipher, "encryption");
+    let bits = cipher.get("strength_bits").and_then(Value::as_u64).and_then(|bits| u32::try_from(bits).ok());
+    match bits {
+        Some(_) if bits_of_nothing(name) => known("cipher_null-ecb"),
+        Some(strength) => Cipher {
+            name: format!("{name} with {strength} bits"),
+            outcome: CipherOutcome::Present,
+            why: None,
+            bits: Some(strength),
+        },
+        None if bits_of_nothing(name) => known("cipher_null-ecb"),
+        None => unknown(name, "the header does not tell the strength of its key"),
+    }
+}
+
+fn bits_of_nothing(name: &str) -> bool {
+    name.starts_with("cipher_null") || name == "null"
+}
+
+/// What holds declared paths. The cipher of a declared device stands in its header, which is evidence of its own.
+fn storage(facts: &Facts) -> Vec<Said> {
+    let paths = || list(facts.get("paths"));
+    let said = |outcome: &'static str| {
+        let of_path = paths().find(|path| text(path, "outcome") == outcome).map(|path| (text(path, "name"), path));
+        of_path.or_else(|| {
+            paths().find_map(|path| {
+                let holders = list(path.get("holders")).filter_map(|holder| holder.get("encryption"));
+                holders.into_iter().find(|e| text(e, "outcome") == outcome).map(|e| (text(path, "name"), e))
+            })
+        })
+    };
+    let words = |(name, value): (&str, &Value), otherwise: &str| {
+        format!("{name}: {}", value.get("why").and_then(Value::as_str).unwrap_or(otherwise))
+    };
+    let holders = || paths().flat_map(|path| list(path.get("holders")));
+    let on_device = |holder: &Value| holder.get("on_device").is_some_and(|on| text(on, "outcome") == "present");
+    let encrypted = |holder: &Value| holder.get("encryption").is_some_and(|e| text(e, "outcome") == "present");
+    vec![match (said("absent"), said("not_proven")) {
+        (Some(clear), _) => Said::absent(Protects::Rest, words(clear, "a layer below it is not encrypted"), Vec::new()),
+        (None, Some(unproven)) => Said::not_proven(Protects::Rest, words(unproven, "no layer below it tells")),
+        // A header alone is judged where no path is declared.
+        (None, None) if paths().next().is_none() => return Vec::new(),
+        (None, None) if holders().next().is_none() || !holders().all(encrypted) => {
+            Said::not_proven(Protects::Rest, "what holds the paths is not known".into())
+        }
+        (None, None) if holders().all(on_device) => {
+            Said { protects: Protects::Rest, outcome: Outcome::Present, why: None, ciphers: Vec::new() }
+        }
+        (None, None) => Said::present(Protects::Rest, Vec::new()),
+    }]
+}
+
+/// Samples of stored payloads only ever refute.
+fn samples(facts: &Facts) -> Vec<Said> {
+    let stores = list(facts.get("stores").and_then(|found| found.get("stores")));
+    let refuted = stores.into_iter().find(|store| text(store, "claim") == "refuted");
+    vec![match refuted {
+        Some(store) => {
+            let why = format!("{}: payloads can be read without a client's key", text(store, "name"));
+            Said::absent(Protects::Content, why, Vec::new())
+        }
+        None => Said::not_proven(Protects::Content, "samples can refute end-to-end encryption, not prove it".into()),
+    }]
+}
+
+fn canary(facts: &Facts) -> Vec<Said> {
+    let mut hits = list(facts.get("hits").and_then(|found| found.get("hits")));
+    vec![match hits.next() {
+        Some(_) => {
+            Said::absent(Protects::Content, "what a client sent was found readable in a store".into(), Vec::new())
+        }
+        None => Said::not_proven(Protects::Content, "a canary can refute end-to-end encryption, not prove it".into()),
     }]
 }
 

@@ -108,3 +108,51 @@ fn what_is_declared_must_be_there() {
     let (field, message) = path.check(&known).unwrap_err();
     assert_eq!((field.as_str(), message.as_str()), ("hops[0].targets[1]", "no other target is called 'egde'"));
 }
+
+/// The facts that the policies' own tests begin with.
+fn fixture(kind: &str) -> Value {
+    let path = format!("{}/../../policies/tests/fixtures/{kind}.json", env!("CARGO_MANIFEST_DIR"));
+    serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap()
+}
+
+fn changed(kind: &str, pointer: &str, value: Value) -> Value {
+    let mut facts = fixture(kind);
+    *facts.pointer_mut(pointer).unwrap_or_else(|| panic!("{kind}: nothing at {pointer}")) = value;
+    facts
+}
+
+#[test]
+fn what_each_kind_says() {
+    use Outcome::{Absent, NotProven, Present};
+    let cases = [
+        ("tls", fixture("tls-modern"), Present),
+        ("ssh", fixture("ssh"), Present),
+        ("ssh", changed("ssh", "/offers/cipher/0/name", json!("none")), Absent),
+        ("luks", fixture("luks"), Present),
+        ("luks", changed("luks", "/volumes/0/format/outcome", json!("absent")), Absent),
+        ("luks", changed("luks", "/volumes/0/format/outcome", json!("not_proven")), NotProven),
+        ("luks", changed("luks", "/volumes/0/segments/0/cipher", Value::Null), Absent),
+        ("luks", changed("luks", "/volumes/0/segments/0/cipher/encryption", json!("cipher_null-ecb")), Absent),
+        ("storage", fixture("storage"), Present),
+        ("storage", changed("storage", "/paths/0/outcome", json!("not_proven")), NotProven),
+        ("storage", changed("storage", "/paths/0/holders/0/encryption/outcome", json!("absent")), Absent),
+        ("storage", changed("storage", "/paths/0/holders", json!([])), NotProven),
+        ("database-wire", fixture("database-wire"), Present),
+        ("database-wire", changed("database-wire", "/plaintext/outcome", json!("accepted")), Absent),
+        ("database-wire", changed("database-wire", "/plaintext/outcome", json!("not_proven")), NotProven),
+        ("e2ee", fixture("e2ee"), NotProven),
+        ("e2ee", changed("e2ee", "/stores/stores/0/claim", json!("refuted")), Absent),
+        ("e2ee-canary", fixture("e2ee-canary"), NotProven),
+    ];
+    for (kind, facts, outcome) in cases {
+        let said = hop(&["it"], &[evidence("it", kind, Level::Effective, Some(facts))]);
+        assert_eq!(said.outcome, outcome, "{kind}: {said:?}");
+    }
+}
+
+#[test]
+fn a_key_of_xts_is_two() {
+    let facts = changed("luks", "/volumes/0/segments/0/cipher/strength_bits", json!(128));
+    let half = hop(&["disk"], &[evidence("disk", "luks", Level::Effective, Some(facts))]);
+    assert!(half.ciphers.iter().any(|cipher| cipher.bits == Some(128)), "{half:?}");
+}
