@@ -171,3 +171,35 @@ pub(crate) fn settings(
 fn found_like<T, U>(found: &Found<U>) -> Found<T> {
     Found { asked: found.asked.clone(), outcome: found.outcome, why: found.why.clone(), items: Vec::new() }
 }
+
+#[cfg(test)]
+mod tests {
+    use model::{Ended, Frame};
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        /// Records come from packs, which anybody may have written.
+        #[test]
+        fn no_record_makes_it_panic(pieces: Vec<(bool, Vec<u8>)>) {
+            let session = br#"{"transport":"tcp","user":null,"method":null,"tls":null}"#.to_vec();
+            let begin = [(true, SESSION.as_bytes().to_vec()), (false, session)];
+            let frames = begin.into_iter().chain(pieces).map(|(sent, bytes)| Frame {
+                direction: if sent { Direction::Sent } else { Direction::Received },
+                bytes,
+            });
+            let mut exchange = Exchange {
+                question: String::new(),
+                peer: String::new(),
+                at: 0,
+                ended: Ended::ByUs,
+                cut: false,
+                frames: frames.collect(),
+            };
+            let _ = Answers::of(&exchange);
+            exchange.cut = true;
+            prop_assert_eq!(Answers::of(&exchange), None);
+        }
+    }
+}

@@ -241,3 +241,72 @@ fn bytes_of(digits: &str) -> Option<Vec<u8>> {
     let pairs = digits.as_bytes().chunks(2);
     pairs.map(|pair| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok()).collect()
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test may panic")]
+mod tests {
+    use model::Frame;
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn exchange(way: Way, received: &[u8], ended: Ended) -> Exchange {
+        Exchange {
+            question: serde_json::to_string(&way).unwrap(),
+            peer: "127.0.0.1:1".into(),
+            at: 0,
+            ended,
+            cut: false,
+            frames: vec![Frame { direction: Direction::Received, bytes: received.to_vec() }],
+        }
+    }
+
+    fn postgres(plain: &[u8], tls: &[u8]) -> DatabaseWireFacts {
+        let both = [exchange(Way::Plaintext, plain, Ended::ByUs), exchange(Way::Tls, tls, Ended::ByUs)];
+        facts(DatabaseProduct::Postgresql, &DatabaseSpec::default(), &both).unwrap()
+    }
+
+    const NO: &[u8] = b"E\0\0\0\x0cC28000\0\0";
+
+    #[test]
+    fn a_refusal_counts_where_the_other_way_was_answered() {
+        let sasl = br#"S{"version":"TLSv1.3","cipher":"X","error":null,"reply":"52000000080000000a"}"#;
+        let seen = postgres(NO, sasl);
+        assert_eq!((seen.plaintext.outcome, seen.tls.outcome), (DoorOutcome::Refused, DoorOutcome::Accepted));
+        assert_eq!(seen.tls.asks_for.as_deref(), Some("scram-sha-256"));
+        assert_eq!(seen.without_password.outcome, Outcome::Absent);
+        let no = br#"S{"version":"TLSv1.3","cipher":"X","error":null,"reply":"450000000c4332383030300000"}"#;
+        let seen = postgres(NO, no);
+        assert_eq!((seen.plaintext.outcome, seen.tls.outcome), (DoorOutcome::NotProven, DoorOutcome::NotProven));
+        // Too many connections is no refusal of plaintext.
+        assert_eq!(postgres(b"E\0\0\0\x0cC53300\0\0", sasl).plaintext.outcome, DoorOutcome::NotProven);
+        // Trust.
+        assert_eq!(postgres(b"R\0\0\0\x08\0\0\0\0", b"N").without_password.outcome, Outcome::Present);
+    }
+
+    #[test]
+    fn a_port_of_redis_that_closes_is_no_refusal_by_itself() {
+        let spec = DatabaseSpec::default();
+        let plain = exchange(Way::Plaintext, b"", Ended::Closed);
+        let of = |tls: &[u8]| {
+            facts(DatabaseProduct::Redis, &spec, &[plain.clone(), exchange(Way::Tls, tls, Ended::ByUs)])
+                .map(|facts| facts.plaintext.outcome)
+        };
+        let sealed = br#"{"version":"TLSv1.3","cipher":"X","error":"it wants a certificate","reply":null}"#;
+        assert_eq!(of(sealed).ok(), Some(DoorOutcome::Refused));
+        let broken = br#"{"version":null,"cipher":null,"error":"reset","reply":null}"#;
+        assert_eq!(of(broken).ok(), Some(DoorOutcome::NotProven));
+    }
+
+    proptest! {
+        /// Whatever was received, nothing panics, and garbage opens no door.
+        #[test]
+        fn no_bytes_make_it_panic(plain: Vec<u8>, tls: Vec<u8>, lead in prop::sample::select(vec![&b""[..], b"S", b"R\0\0", b"E"])) {
+            let tls = [lead, &tls].concat();
+            let both = [exchange(Way::Plaintext, &plain, Ended::Closed), exchange(Way::Tls, &tls, Ended::Closed)];
+            for product in DatabaseProduct::ALL {
+                let _ = facts(product, &DatabaseSpec::default(), &both);
+            }
+        }
+    }
+}
