@@ -47,7 +47,7 @@ pub struct StoredPath {
     pub why: Option<String>,
     /// Where it really is, links followed.
     pub real: Option<String>,
-    /// `"all"` where all mounts could be read.
+    /// `"all"` where all mounts could be read, and all below the path were looked at.
     pub asked: Asked,
     /// The file system that holds it, and those mounted below it. Links inside it are not followed.
     pub holders: Vec<Holder>,

@@ -1,5 +1,6 @@
 //! The probe `storage`: which file systems hold the declared paths, and what lies beneath them.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use model::{Facts, Failure, FailureClass, Kind, Level, Target};
@@ -15,6 +16,8 @@ use crate::facts::{
 use crate::root::{Root, is_missing, why};
 use crate::{luks, virtual_machine};
 
+/// File systems mounted below one path that are looked at; with more of them the list is not complete.
+const MOST_BELOW: usize = 1024;
 const TABLE: &str = "/proc/self/mountinfo";
 
 /// Looks at what holds declared paths.
@@ -134,22 +137,18 @@ async fn stored(walk: &Walk<'_>, path: &str, device: &Device, asked: &Asked) -> 
     };
     let mut holders = vec![held_by(walk, first, Some(&real), device).await];
     // Of several file systems at one place the last one hides the others.
-    let below = walk.rows.iter().enumerate().filter(|(index, row)| {
-        let hidden = walk.rows.iter().skip(index + 1).any(|later| later.mount_point == row.mount_point);
-        Path::new(&row.mount_point).starts_with(&real) && row.mount_point != first.mount_point && !hidden
+    let last: BTreeMap<&str, &Row> = walk.rows.iter().map(|row| (row.mount_point.as_str(), row)).collect();
+    let mut below = last.into_values().filter(|row| {
+        Path::new(&row.mount_point).starts_with(&real)
+            && row.mount_point != first.mount_point
+            && !super::PSEUDO.contains(&row.file_system.as_str())
     });
-    for (_, row) in below.filter(|(_, row)| !super::PSEUDO.contains(&row.file_system.as_str())) {
+    for row in below.by_ref().take(MOST_BELOW) {
         holders.push(held_by(walk, row, None, device).await);
     }
+    let asked = if below.next().is_none() { asked.clone() } else { Asked::Only(vec![]) };
     holders.sort_by(|a, b| a.name.cmp(&b.name));
-    StoredPath {
-        name: path.to_owned(),
-        outcome: Outcome::Present,
-        why: None,
-        real: Some(real),
-        asked: asked.clone(),
-        holders,
-    }
+    StoredPath { name: path.to_owned(), outcome: Outcome::Present, why: None, real: Some(real), asked, holders }
 }
 
 /// One file system. `path` is the declared path where that lies on it.

@@ -168,3 +168,19 @@ async fn an_image_in_a_loop_lies_where_its_file_does() {
         assert_eq!(facts["paths"][0]["holders"][0]["encryption"]["outcome"], outcome, "{facts}");
     }
 }
+
+#[tokio::test]
+async fn of_very_many_mounts_the_rest_is_not_claimed() {
+    let machine = machine();
+    let mut table = "27 1 253:1 / / rw - ext4 /dev/mapper/vg-root rw\n".to_owned();
+    for number in 0..=MOST_BELOW {
+        table += &format!("{} 27 0:40 / /srv/{number} rw - tmpfs tmpfs rw\n", number + 100);
+    }
+    machine.file("/proc/self/mountinfo", &table);
+    machine.file("/srv/0/x", "");
+    let facts = look(&machine, None, &["/srv"]).await;
+    assert_eq!(facts["paths"][0]["asked"], json!([]));
+    assert_eq!(holders(&facts).len(), MOST_BELOW + 1);
+    machine.file("/proc/self/mountinfo", table.lines().take(MOST_BELOW + 1).collect::<Vec<_>>().join("\n"));
+    assert_eq!(look(&machine, None, &["/srv"]).await["paths"][0]["asked"], "all");
+}
