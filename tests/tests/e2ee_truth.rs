@@ -444,6 +444,18 @@ fn a_marker_is_found_wherever_a_server_keeps_it() -> Result<()> {
 }
 
 #[test]
+fn the_marker_is_nowhere_but_where_the_server_put_it() -> Result<()> {
+    let audited = drill("cp sent store/log;", "", true)?;
+    let folder = audited.probity.folder();
+    let marker = std::fs::read_to_string(folder.join("store/log"))?;
+    let marker = marker.trim();
+    ensure!(marker.len() == 48 && !audited.finished.to_string().contains(marker), "{}", audited.finished);
+    let places = through(&["grep", "-r", "-l", marker, &folder.display().to_string()], &[])?;
+    assert_eq!(String::from_utf8_lossy(&places).trim(), folder.join("store/log").display().to_string());
+    Ok(())
+}
+
+#[test]
 fn a_drill_that_shows_nothing_is_not_passed() -> Result<()> {
     for (server, more, read) in [
         ("", "", false),
