@@ -58,7 +58,7 @@ fn openssh_by_default() -> Result<()> {
     let facts = same_as_ssh_audit(server.address())?;
     let mut keys: Vec<(u32, String)> = Vec::new();
     for key in facts["host_keys"]["keys"].as_array().into_iter().flatten() {
-        assert_eq!(key["outcome"], "present", "{key}");
+        assert_eq!((&key["outcome"], &key["possession"]["outcome"]), (&"present".into(), &"present".into()), "{key}");
         let bits = key["bits"].as_u64().and_then(|b| b.try_into().ok()).context("no bits")?;
         keys.push((bits, key["fingerprint"].as_str().unwrap_or_default().to_owned()));
     }
@@ -97,7 +97,12 @@ fn openssh_with_one_method_of_each_sort() -> Result<()> {
         "ecdh-sha2-nistp256",
         "ecdh-sha2-nistp384",
         "ecdh-sha2-nistp521",
+        "diffie-hellman-group1-sha1",
+        "diffie-hellman-group14-sha1",
+        "diffie-hellman-group14-sha256",
         "diffie-hellman-group16-sha512",
+        "diffie-hellman-group18-sha512",
+        "diffie-hellman-group-exchange-sha1",
         "diffie-hellman-group-exchange-sha256",
     ] {
         let server = Sshd::start(&format!("KexAlgorithms {kex}\nCiphers aes256-gcm@openssh.com"))?;
@@ -106,6 +111,31 @@ fn openssh_with_one_method_of_each_sort() -> Result<()> {
         let key = key(&facts, "ssh-ed25519");
         assert_eq!((&key["outcome"], &key["why"]), (&"present".into(), &Value::Null), "{kex}: {key}");
         assert_eq!(key["fingerprint"], server.fingerprints()?[0].1.as_str(), "{kex}");
+        // The signature can be checked wherever the secret can be computed, and so can one ask how to log in.
+        let known = if kex.starts_with("sntrup") { "not_proven" } else { "present" };
+        let found = (&key["possession"]["outcome"], &facts["authentication"]["outcome"]);
+        assert_eq!(found, (&known.into(), &known.into()), "{kex}: {facts}");
+    }
+    Ok(())
+}
+
+#[test]
+fn every_type_of_key_is_demonstrated() -> Result<()> {
+    for (keys, settings) in [
+        (&[("ecdsa", "521"), ("rsa", "4096")][..], "HostKeyAlgorithms ecdsa-sha2-nistp521,rsa-sha2-256"),
+        (&[("ecdsa", "256"), ("rsa", "1024")], "RequiredRSASize 1024\nHostKeyAlgorithms ssh-rsa,ecdsa-sha2-nistp256"),
+        (&[("ecdsa", "384"), ("rsa", "3072")], "KexAlgorithms diffie-hellman-group-exchange-sha256"),
+    ] {
+        let server = Sshd::with_keys(keys, settings)?;
+        let found = facts(server.address())?["host_keys"]["keys"].clone();
+        let mut prints = names(&found, "fingerprint");
+        prints.sort();
+        let mut real: Vec<String> = server.fingerprints()?.into_iter().map(|(_, print)| print).collect();
+        real.sort();
+        assert_eq!(prints, real);
+        for key in found.as_array().into_iter().flatten() {
+            assert_eq!(key["possession"]["outcome"], "present", "{settings}: {key}");
+        }
     }
     Ok(())
 }
@@ -121,13 +151,20 @@ fn the_ways_to_log_in() -> Result<()> {
         ("KbdInteractiveAuthentication no\nCiphers aes128-gcm@openssh.com".to_owned(), &all[..2]),
         (format!("{no}\nKexAlgorithms ecdh-sha2-nistp384\nAuthenticationMethods publickey"), &all[..1]),
         (format!("{no}\nBanner /etc/hostname\nKexAlgorithms ecdh-sha2-nistp256"), &all[..1]),
+        (format!("{no}\nCiphers aes128-ctr\nMACs hmac-sha2-256-etm@openssh.com"), &all[..1]),
+        (format!("{no}\nCiphers aes192-ctr\nMACs hmac-sha2-512-etm@openssh.com"), &all[..1]),
+        (format!("{no}\nCiphers aes256-ctr\nMACs hmac-sha2-256\nBanner /etc/hostname"), &all[..1]),
+        (format!("{no}\nCiphers aes256-ctr\nMACs hmac-sha2-512\nKexAlgorithms ecdh-sha2-nistp521"), &all[..1]),
+        (format!("{no}\nCiphers aes256-ctr\nMACs hmac-sha1-etm@openssh.com,umac-64@openssh.com"), &all[..1]),
+        (format!("{no}\nCiphers aes256-ctr\nMACs hmac-sha1\nKexAlgorithms diffie-hellman-group1-sha1"), &all[..1]),
     ] {
         let found = facts(Sshd::start(&settings)?.address())?["authentication"].clone();
         assert_eq!(names(&found["methods"], "name"), methods, "{settings}: {found}");
         assert_eq!(found["outcome"], "present");
     }
-    // No cipher that is known here.
-    let found = facts(Sshd::start("Ciphers aes256-ctr")?.address())?["authentication"].clone();
+    // No MAC that is known here.
+    let found =
+        facts(Sshd::start("Ciphers aes256-ctr\nMACs umac-128@openssh.com")?.address())?["authentication"].clone();
     assert_eq!((&found["outcome"], &found["asked"]), (&"not_proven".into(), &Value::Array(vec![])), "{found}");
     Ok(())
 }
@@ -140,6 +177,8 @@ fn dropbear() -> Result<()> {
     assert_eq!(key(&facts, "ssh-ed25519")["outcome"], "present");
     assert_eq!(key(&facts, "ssh-rsa")["bits"], 2048);
     assert_eq!(names(&facts["host_keys"]["keys"], "outcome"), ["present"; 2]);
+    assert_eq!(key(&facts, "ssh-ed25519")["possession"]["outcome"], "present");
+    assert_eq!(key(&facts, "ssh-rsa")["possession"]["outcome"], "present");
     assert_eq!(names(&facts["authentication"]["methods"], "name"), ["publickey", "password"]);
     let shown = Probity::new()?.run(["ssh", &server.address().to_string()])?.stdout;
     for line in ["log-in          publickey, password (for root)", "host key        ssh-rsa  2048 bits  SHA256:"] {

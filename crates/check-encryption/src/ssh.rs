@@ -1,26 +1,29 @@
 //! The probe `ssh`: an SSH server as anybody sees it from outside.
 //!
-//! One connection brings its lists and a first host key, one more each further key and each question about groups, and one
-//! asks how one may log in: about half a dozen, three at once, and no log-in is tried. That is below what `MaxStartups`, `PerSourcePenalties` and
-//! the usual filters of logs take for an attack.
+//! Each connection brings the server's lists anew, so that several begin at once: one asks how one may log in and so brings
+//! the first host key, one a group of the server's choice and with it the second key; each further key takes one more,
+//! and so does the question for a small group, which is repeated where the server drops it. About half a dozen, and no
+//! log-in is tried. That is below what `MaxStartups`, `PerSourcePenalties` and the usual filters of logs take for an
+//! attack.
 
 mod derive;
+mod kex;
 mod key;
-mod login;
 mod offer;
 mod packet;
 mod sealed;
+mod talk;
 
 use std::net::SocketAddr;
 
 use futures::StreamExt as _;
-use model::{Ask, Direction, Ended, Exchange, Facts, Failure, FailureClass, Kind, Level, Target};
-use probe::{BoxFuture, Conn, Cx, Heard, Plan, Probe};
+use model::{Ask, Direction, Exchange, Facts, Failure, FailureClass, Kind, Level, Target};
+use probe::{BoxFuture, Cx, Plan, Probe};
 use serde::{Deserialize, Serialize};
 
-use self::key::{is_certificate, kind_of};
-use self::offer::{Method, Offer, group_init, group_request};
-use self::packet::{Side, message};
+use self::offer::Offer;
+use self::packet::Side;
+use self::talk::Talk;
 use crate::facts::{SshFacts, SshSpec};
 
 /// The sort of target.
@@ -28,27 +31,27 @@ const SORT: &str = "ssh";
 /// What this side calls itself.
 const IDENTIFICATION: &[u8] = concat!("SSH-2.0-Probity_", env!("CARGO_PKG_VERSION"), "\r\n").as_bytes();
 /// Connections at once; OpenSSH refuses some from the tenth on (`MaxStartups`).
-const AT_ONCE: usize = 3;
+const AT_ONCE: usize = 5;
 /// Types of host keys that are fetched.
 const MOST_KEYS: usize = 6;
-/// Most bytes that are read of one connection.
-const MOST_BYTES: usize = 60 * 1024;
-/// Questions about groups, in bits: least, preferred, most. The first is what Logjam's authors show to be in reach of a
-/// state (<https://weakdh.org>); the second lets the server choose its smallest.
-const GROUPS: [[u32; 3]; 2] = [[1024, 1024, 1024], [1024, 1024, 8192]];
+/// A question for a small group, in bits: least, preferred, most. It is what Logjam's authors show to be in reach of a
+/// state (<https://weakdh.org>).
+const SMALL: [u32; 3] = [1024, 1024, 1024];
+/// A question that lets the server choose its smallest.
+const ANY: [u32; 3] = [1024, 1024, 8192];
+/// How often a question that a server drops is asked.
+const TRIES: usize = 2;
 
 /// What one connection is for.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "ask", rename_all = "snake_case")]
 enum Question {
-    /// The lists, and the key of the first algorithm.
-    Offer,
-    /// The key of an algorithm.
-    HostKey { algorithm: String },
+    /// The lists, the first key, and the methods of authentication.
+    Login,
+    /// The key of the nth type on the server's list, from 0; with bits: by group exchange, where it is offered.
+    Key { nth: usize, group: Option<[u32; 3]> },
     /// A group of so many bits: least, preferred, most.
     Group { bits: [u32; 3] },
-    /// The methods of authentication.
-    Login,
 }
 
 impl Question {
@@ -75,22 +78,14 @@ impl Probe for Ssh {
     }
 
     fn plan(&self, _: &Target) -> Plan {
-        let connections = u32::try_from(MOST_KEYS + GROUPS.len() + 1).unwrap_or(u32::MAX);
+        let connections = u32::try_from(MOST_KEYS + TRIES).unwrap_or(u32::MAX);
         Plan { connections, files: vec![], commands: vec![] }
     }
 
     fn observe<'a>(&'a self, target: &'a Target, cx: &'a Cx) -> BoxFuture<'a, Result<Facts, Failure>> {
         Box::pin(async move {
             let address = address(target)?;
-            if let Some(offer) = talk(cx, address, &Question::Offer, None).await? {
-                let questions = questions(&offer);
-                let mut each = Vec::new();
-                for question in &questions {
-                    each.push(talk(cx, address, question, Some(&offer)));
-                }
-                // What a connection could not be made for is said by the facts.
-                futures::stream::iter(each).buffer_unordered(AT_ONCE).for_each(|_| std::future::ready(())).await;
-            }
+            look(cx, address).await?;
             probe::facts(&derive::facts(target, address, &cx.exchanges())?)
         })
     }
@@ -108,85 +103,46 @@ fn address(target: &Target) -> Result<SocketAddr, Failure> {
     spec.address.parse().map_err(|_| wrong(format!("'{}' is no address with a port", spec.address)))
 }
 
-/// What is asked after the first connection.
-fn questions(offer: &Offer) -> Vec<Question> {
-    let mut kinds: Vec<&str> = offer.host_key.first().map(|first| kind_of(first)).into_iter().collect();
-    let mut questions = Vec::new();
-    for algorithm in offer.host_key.iter().filter(|algorithm| !is_certificate(algorithm)) {
-        if kinds.len() < MOST_KEYS && !kinds.contains(&kind_of(algorithm)) {
-            kinds.push(kind_of(algorithm));
-            questions.push(Question::HostKey { algorithm: algorithm.clone() });
-        }
+/// Asks everything. What came of it is in the record.
+///
+/// # Errors
+/// Where the first connection was not made.
+async fn look(cx: &Cx, address: SocketAddr) -> Result<(), Failure> {
+    // Two connections are of use whatever the server offers; what more is asked, its lists say.
+    let (first, second) = (Question::Login, Question::Key { nth: 1, group: Some(ANY) });
+    let (mut one, two) = futures::join!(Talk::open(cx, address, &first), Talk::open(cx, address, &second));
+    let mut each: Vec<BoxFuture<'_, ()>> = Vec::new();
+    for question in one.as_ref().ok().and_then(Talk::offer).as_ref().map(further).unwrap_or_default() {
+        each.push(Box::pin(ask(cx, address, question)));
     }
-    if group_exchange(offer).is_some() {
-        questions.extend(GROUPS.map(|bits| Question::Group { bits }));
+    if let Ok(one) = &mut one {
+        each.push(Box::pin(async {
+            one.ask(&first).await;
+        }));
     }
-    questions.push(Question::Login);
-    questions
+    if let Ok(mut two) = two {
+        each.push(Box::pin(async move {
+            two.ask(&second).await;
+        }));
+    }
+    futures::stream::iter(each).buffer_unordered(AT_ONCE).for_each(|()| std::future::ready(())).await;
+    one.map(|_| ())
 }
 
-/// The name of the group exchange that is offered.
-fn group_exchange(offer: &Offer) -> Option<&String> {
-    offer.kex.iter().find(|name| name.starts_with("diffie-hellman-group-exchange-"))
+/// What is asked beside the first two connections.
+fn further(offer: &Offer) -> Vec<Question> {
+    let small = offer.group_exchange().map(|_| Question::Group { bits: SMALL });
+    let keys = 2..offer.key_algorithms().len().min(MOST_KEYS);
+    small.into_iter().chain(keys.map(|nth| Question::Key { nth, group: None })).collect()
 }
 
-/// One connection. What came of it is in the record; what is given back is the server's offer, if it made one.
-async fn talk(cx: &Cx, to: SocketAddr, question: &Question, known: Option<&Offer>) -> Result<Option<Offer>, Failure> {
-    let mut conn = cx.dial(to, question.written()).await?;
-    if conn.send(IDENTIFICATION).await.is_err() {
-        return Ok(None);
-    }
-    let mut heard = Vec::new();
-    let side = listen(&mut conn, &mut heard, |side| side.packet(message::KEXINIT).is_some()).await;
-    let offer = side.packet(message::KEXINIT).and_then(Offer::read);
-    let Some(now) = offer.as_ref().or(known) else { return Ok(offer) };
-    if *question == Question::Login {
-        // What came of it is in the record.
-        let _ = login::ask(&mut conn, &mut heard, &side, now).await;
-        return Ok(offer);
-    }
-    let asked = match question {
-        Question::Group { bits } => group_exchange(now)
-            .zip(now.host_key.first())
-            .map(|(kex, key)| [now.accept(kex, key), group_request(*bits)].concat()),
-        Question::Offer => now.host_key.first().and_then(|key| begin(now, key)),
-        Question::HostKey { algorithm } => begin(now, algorithm),
-        Question::Login => None,
-    };
-    let Some(asked) = asked else { return Ok(offer) };
-    if side.broken.is_some() || conn.send(&asked).await.is_err() {
-        return Ok(offer);
-    }
-    let group = matches!(question, Question::Group { .. });
-    let by_group = !group && matches!(now.method(), Some((_, Method::GroupExchange)));
-    listen(&mut conn, &mut heard, |side| side.packet(message::KEX_REPLY).is_some()).await;
-    if by_group && conn.send(&group_init()).await.is_ok() {
-        listen(&mut conn, &mut heard, |side| side.packet(message::GEX_REPLY).is_some()).await;
-    }
-    conn.ended(Ended::ByUs);
-    Ok(offer)
-}
-
-/// What begins a key exchange that ends in the key of that algorithm.
-fn begin(offer: &Offer, host_key: &str) -> Option<Vec<u8>> {
-    let (kex, method) = offer.method()?;
-    Some([offer.accept(kex, host_key), method.begin()].concat())
-}
-
-/// Reads until what is wanted is there, or nothing more can come.
-async fn listen(conn: &mut Conn, heard: &mut Vec<u8>, enough: impl Fn(&Side) -> bool) -> Side {
-    loop {
-        let side = Side::read(heard);
-        if enough(&side)
-            || side.broken.is_some()
-            || side.packet(message::DISCONNECT).is_some()
-            || heard.len() >= MOST_BYTES
-        {
-            return side;
-        }
-        match conn.recv(MOST_BYTES - heard.len()).await {
-            Heard::Bytes(bytes) => heard.extend(bytes),
-            Heard::End(_) => return Side::read(heard),
+/// Asks on a connection of its own. A question for a group that is dropped is asked again: once is no refusal.
+async fn ask(cx: &Cx, address: SocketAddr, question: Question) {
+    let tries = if matches!(question, Question::Group { .. }) { TRIES } else { 1 };
+    for _ in 0..tries {
+        let Ok(mut talk) = Talk::open(cx, address, &question).await else { return };
+        if talk.ask(&question).await.is_some() {
+            return;
         }
     }
 }

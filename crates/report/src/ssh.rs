@@ -58,6 +58,7 @@ struct Key {
     why: Option<String>,
     bits: Option<u32>,
     fingerprint: Option<String>,
+    possession: Told,
 }
 
 #[derive(Deserialize)]
@@ -108,6 +109,11 @@ pub(crate) fn draw(page: &mut Page, facts: &Facts) -> bool {
             (Some(fingerprint), bits) => {
                 let bits = bits.map_or_else(String::new, |bits| format!("  {bits} bits"));
                 page.put(Look::Normal, &bits).put(Look::Dim, "  ").wrapped(Look::Dim, fingerprint).end();
+                if key.possession.outcome != "present" {
+                    let claimed =
+                        format!("claimed, not demonstrated: {}", key.possession.why.as_deref().unwrap_or("-"));
+                    page.to(SECOND).wrapped(Look::Doubt, &claimed).end();
+                }
             }
             (None, _) => {
                 page.put(Look::Normal, "  ").wrapped(Look::Doubt, &doubt(key.why.as_deref())).end();

@@ -18,7 +18,7 @@ pub struct SshFacts {
     pub offers: Offers,
     /// Strict key exchange, the cure for Terrapin (CVE-2023-48795): whether it offers `kex-strict-s-v00@openssh.com`.
     pub strict_kex: SshSign,
-    /// Its host keys, each fetched in a key exchange. Possession of the private key is not checked.
+    /// Its host keys, each fetched in a key exchange.
     pub host_keys: HostKeys,
     /// Groups that it served for Diffie-Hellman group exchange (RFC 4419); none where it does not offer that.
     pub group_exchange: GroupExchange,
@@ -112,6 +112,9 @@ pub struct HostKey {
     pub bits: Option<u32>,
     /// `SHA256:…` as OpenSSH prints it.
     pub fingerprint: Option<String>,
+    /// Whether it signed the exchange, which only the private key can (RFC 4253, section 8). Without that, the key is
+    /// what the server claims.
+    pub possession: SshSign,
     /// The exchange that it was seen in.
     pub seen: Option<u32>,
 }
@@ -132,7 +135,8 @@ pub struct GroupExchange {
 pub struct Group {
     /// `min-preferred-max` of the question, in bits.
     pub name: String,
-    /// Present: it gave one. Absent: it ended the connection over the question.
+    /// Present: it gave one. Absent: it ended each connection over the question, while it answered the same question
+    /// for any group.
     pub outcome: Outcome,
     /// What it said, or what stood in the way.
     pub why: Option<String>,

@@ -4,11 +4,12 @@ use std::net::SocketAddr;
 
 use model::{Asked, Digest, Ended, Exchange, Failure, FailureClass, Target};
 
-use super::key::{PublicKey, is_certificate, kind_of};
+use super::kex::{Agreed, Method};
+use super::key::{PublicKey, Signed, is_certificate, kind_of, signed_by};
 use super::offer::Offer;
 use super::packet::{Side, message, mpint, string, text};
 use super::sealed::common;
-use super::{GROUPS, Question, group_exchange, login, sides};
+use super::{ANY, Question, SMALL, TRIES, sides, talk};
 use crate::facts::{
     Algorithm, AuthMethod, Authentication, Group, GroupExchange, HostKey, HostKeys, Identification, Offers, Outcome,
     SshFacts, SshSign,
@@ -40,17 +41,44 @@ impl Talk<'_> {
         }
     }
 
-    /// It refused, rather than that something came between.
-    fn refused(&self) -> bool {
+    /// It dropped the question, after all that comes before one: a refusal, if nothing else explains it.
+    fn dropped(&self) -> bool {
         let ended = matches!(self.exchange.ended, Ended::Closed | Ended::Reset) || self.heard.disconnect().is_some();
-        ended && self.heard.broken.is_none() && self.heard.packet(message::KEXINIT).is_some()
+        ended && self.heard.broken.is_none() && self.sent.packet(message::GEX_REQUEST).is_some()
     }
 
-    /// The key that it brought, and the algorithm that it was asked for by.
-    fn key(&self) -> Option<PublicKey> {
-        let group = self.sent_offer()?.kex.first()?.starts_with("diffie-hellman-group-exchange-");
-        let number = if group { message::GEX_REPLY } else { message::KEX_REPLY };
-        PublicKey::read(string(self.heard.packet(number)?.get(1..)?)?.0)
+    /// The bits that it asked for a group of.
+    fn bits(&self) -> Option<[u32; 3]> {
+        match self.question {
+            Question::Group { bits } | Question::Key { group: Some(bits), .. } => Some(bits),
+            Question::Login | Question::Key { group: None, .. } => None,
+        }
+    }
+
+    /// The blob of the key that it brought.
+    fn key(&self) -> Option<&[u8]> {
+        let by_group = self.method() == Some(Method::GroupExchange);
+        let number = if by_group { message::GEX_REPLY } else { message::KEX_REPLY };
+        Some(string(self.heard.packet(number)?.get(1..)?)?.0)
+    }
+
+    /// Whether the server showed that it has the private key of the one that it brought.
+    fn possession(&self) -> (Signed, Option<String>) {
+        let Some(agreed) = Agreed::from(&self.sent, &self.heard) else {
+            let kex = self.sent_offer().and_then(|offer| offer.kex.into_iter().next()).unwrap_or_default();
+            return (Signed::Unknown, Some(format!("the secret of {kex} is not computed here")));
+        };
+        let signed = signed_by(&agreed.host_key, &agreed.signature, &agreed.id);
+        let why = match signed {
+            Signed::Yes => None,
+            Signed::No => Some("its signature is not one of that key".to_owned()),
+            Signed::Unknown => Some("signatures of that algorithm or size are not checked here".to_owned()),
+        };
+        (signed, why)
+    }
+
+    fn method(&self) -> Option<Method> {
+        Method::of(self.sent_offer()?.kex.first()?)
     }
 
     fn sent_offer(&self) -> Option<Offer> {
@@ -69,7 +97,7 @@ pub(super) fn facts(target: &Target, address: SocketAddr, exchanges: &[Exchange]
             talks.push(Talk { seen: u32::try_from(index).unwrap_or(u32::MAX), question, sent, heard, exchange });
         }
     }
-    let first = talks.iter().find(|talk| talk.question == Question::Offer);
+    let first = talks.iter().find(|talk| talk.question == Question::Login);
     let fail = |class, why: &str| Failure::new(class, format!("{} ({address}): {why}", target.name));
     let Some(first) = first else { return Err(fail(FailureClass::Unreachable, "no connection was made")) };
     let Some(identification) = &first.heard.identification else {
@@ -83,7 +111,7 @@ pub(super) fn facts(target: &Target, address: SocketAddr, exchanges: &[Exchange]
     let offer = first.heard.packet(message::KEXINIT).and_then(Offer::read).filter(Offer::is_usable);
     Ok(SshFacts {
         address: address.to_string(),
-        identification: identified(identification, first.seen),
+        identification: identified(&text(identification), first.seen),
         strict_kex: strict(offer.as_ref(), first),
         host_keys: host_keys(offer.as_ref(), &talks),
         group_exchange: groups(offer.as_ref(), &talks),
@@ -169,78 +197,99 @@ fn host_keys(offer: Option<&Offer>, talks: &[Talk<'_>]) -> HostKeys {
     // The key in a certificate is offered by itself, too; where it is not, what is in it was not looked at.
     let plain = kinds.iter().any(|kind| !is_certificate(kind));
     kinds.retain(|kind| !plain || !is_certificate(kind));
-    let keys = kinds.into_iter().map(|kind| {
-        let of = |talk: &&Talk<'_>| match &talk.question {
-            Question::Offer => offer.host_key.first().is_some_and(|first| kind_of(first) == kind),
-            Question::HostKey { algorithm } => kind_of(algorithm) == kind,
-            Question::Group { .. } | Question::Login => false,
-        };
-        let talk = talks.iter().find(of);
-        let found = talk.and_then(|talk| Some((talk.seen, talk.key()?)));
-        match found {
-            Some((seen, key)) if key.kind == kind => HostKey {
-                name: kind.to_owned(),
-                outcome: Outcome::Present,
-                why: None,
-                bits: key.bits,
-                fingerprint: Some(key.fingerprint),
-                seen: Some(seen),
-            },
-            other => HostKey {
-                name: kind.to_owned(),
-                outcome: Outcome::NotProven,
-                why: Some(match (other, talk) {
-                    (Some((_, key)), _) => format!("it gave a key of the type '{}' instead", key.kind),
-                    (None, Some(talk)) if offer.method().is_none() => {
-                        format!("no method of key exchange is offered that is known here ({})", talk.why())
-                    }
-                    (None, Some(talk)) => talk.why(),
-                    (None, None) => "it was not asked for".to_owned(),
-                }),
-                bits: None,
-                fingerprint: None,
-                seen: talk.map(|talk| talk.seen),
-            },
-        }
-    });
+    let keys = kinds.into_iter().map(|kind| host_key(kind, offer, talks));
     HostKeys { asked: Asked::All, keys: keys.collect() }
+}
+
+/// The key of one type.
+fn host_key(kind: &str, offer: &Offer, talks: &[Talk<'_>]) -> HostKey {
+    let asked = |talk: &&Talk<'_>| {
+        let sent = talk.sent_offer();
+        sent.is_some_and(|sent| sent.host_key.first().is_some_and(|name| kind_of(name) == kind))
+    };
+    // One that came; else one that was asked for, by a question whose point was the key.
+    let came = talks.iter().filter(asked).find_map(|talk| Some((talk, PublicKey::read(talk.key()?)?)));
+    let none = |why: String, seen: Option<u32>| HostKey {
+        name: kind.to_owned(),
+        outcome: Outcome::NotProven,
+        why: Some(why.clone()),
+        bits: None,
+        fingerprint: None,
+        possession: SshSign { outcome: Outcome::NotProven, why: Some(why) },
+        seen,
+    };
+    let Some((talk, key)) = came else {
+        let talk = talks.iter().filter(asked).find(|talk| !matches!(talk.question, Question::Group { .. }));
+        let why = match talk {
+            Some(talk) => talk.why(),
+            None if offer.method().is_none() => "no method of key exchange is offered that is known here".to_owned(),
+            None => "it was not asked for".to_owned(),
+        };
+        return none(why, talk.map(|talk| talk.seen));
+    };
+    if key.kind != kind {
+        return none(format!("it gave a key of the type '{}' instead", key.kind), Some(talk.seen));
+    }
+    match talk.possession() {
+        (Signed::No, why) => none(why.unwrap_or_default(), Some(talk.seen)),
+        (signed, why) => HostKey {
+            name: kind.to_owned(),
+            outcome: Outcome::Present,
+            why: None,
+            bits: key.bits,
+            fingerprint: Some(key.fingerprint),
+            possession: SshSign {
+                outcome: if signed == Signed::Yes { Outcome::Present } else { Outcome::NotProven },
+                why,
+            },
+            seen: Some(talk.seen),
+        },
+    }
 }
 
 fn groups(offer: Option<&Offer>, talks: &[Talk<'_>]) -> GroupExchange {
     let Some(offer) = offer else { return GroupExchange { asked: Asked::Only(vec![]), groups: vec![] } };
-    if group_exchange(offer).is_none() {
+    if offer.group_exchange().is_none() {
         return GroupExchange { asked: Asked::All, groups: vec![] };
     }
-    let mut groups = Vec::new();
-    for bits in GROUPS {
-        let asked = Question::Group { bits };
-        let name = bits.map(|bits| bits.to_string()).join("-");
-        let Some(talk) = talks.iter().find(|talk| talk.question == asked) else {
-            let why = Some("no connection was made for it".to_owned());
-            groups.push(Group { name, outcome: Outcome::NotProven, why, bits: None, prime: None, seen: None });
-            continue;
-        };
-        let prime = talk.heard.packet(message::KEX_REPLY).and_then(|p| mpint(string(p.get(1..)?)?.0));
-        groups.push(match prime {
-            Some((bits, prime)) => Group {
-                name,
-                outcome: Outcome::Present,
-                why: None,
-                bits: Some(bits),
-                prime: Some(Digest::of(prime)),
-                seen: Some(talk.seen),
-            },
-            None => Group {
-                name,
-                outcome: if talk.refused() { Outcome::Absent } else { Outcome::NotProven },
-                why: Some(talk.why()),
-                bits: None,
-                prime: None,
-                seen: Some(talk.seen),
-            },
-        });
+    let groups = [SMALL, ANY].map(|bits| group(bits, talks));
+    GroupExchange { asked: Asked::All, groups: groups.into() }
+}
+
+/// The prime that an exchange brought, and its bits.
+fn prime<'a>(talk: &'a Talk<'_>) -> Option<(u32, &'a [u8])> {
+    if talk.method() != Some(Method::GroupExchange) {
+        return None;
     }
-    GroupExchange { asked: Asked::All, groups }
+    mpint(string(talk.heard.packet(message::KEX_REPLY)?.get(1..)?)?.0)
+}
+
+/// The answer to the question for a group of so many bits. A connection that ends over it is a refusal where that
+/// happens each time, while the same question for any group is answered.
+fn group(bits: [u32; 3], talks: &[Talk<'_>]) -> Group {
+    let name = bits.map(|bits| bits.to_string()).join("-");
+    let asked: Vec<&Talk<'_>> = talks.iter().filter(|talk| talk.bits() == Some(bits)).collect();
+    if let Some((talk, (bits, prime))) = asked.iter().find_map(|talk| Some((talk, prime(talk)?))) {
+        let (outcome, prime) = (Outcome::Present, Some(Digest::of(prime)));
+        return Group { name, outcome, why: None, bits: Some(bits), prime, seen: Some(talk.seen) };
+    }
+    let control = talks.iter().any(|talk| talk.bits() == Some(ANY) && prime(talk).is_some());
+    let dropped = asked.iter().filter(|talk| talk.dropped()).count();
+    let refused = control && dropped >= TRIES && dropped == asked.len();
+    let last = asked.last();
+    let why = last.map_or_else(|| "no connection was made for it".to_owned(), |talk| talk.why());
+    Group {
+        name,
+        outcome: if refused { Outcome::Absent } else { Outcome::NotProven },
+        why: Some(if refused || dropped == 0 {
+            why
+        } else {
+            format!("{why}; that is no refusal, as it was not each time, or no other group was given either")
+        }),
+        bits: None,
+        prime: None,
+        seen: last.map(|talk| talk.seen),
+    }
 }
 
 fn authentication(offer: Option<&Offer>, talks: &[Talk<'_>]) -> Authentication {
@@ -258,10 +307,13 @@ fn authentication(offer: Option<&Offer>, talks: &[Talk<'_>]) -> Authentication {
         (Some(_), _, _) => None,
         (None, _, None) => Some("it sent no lists".to_owned()),
         (None, _, Some(offer)) if common(offer).is_none() => {
-            Some("no key exchange and cipher are offered that are known here (curves; ChaCha20, AES-GCM)".to_owned())
+            Some("no cipher and MAC are offered that are known here (ChaCha20, AES in GCM and CTR; HMAC)".to_owned())
+        }
+        (None, _, Some(offer)) if !offer.method().is_some_and(|(_, method)| method.is_computed()) => {
+            Some("no method of key exchange is offered whose secret is computed here".to_owned())
         }
         (None, Some(talk), _) if talk.heard.packet(message::USERAUTH_FAILURE).is_some() => {
-            Some(format!("it names no method for {}; others may have some", login::USER))
+            Some(format!("it names no method for {}; others may have some", talk::USER))
         }
         (None, Some(talk), _) => Some(talk.why()),
         (None, None, _) => Some("no connection was made for it".to_owned()),
@@ -271,7 +323,7 @@ fn authentication(offer: Option<&Offer>, talks: &[Talk<'_>]) -> Authentication {
         asked: if answer.is_some() { Asked::All } else { Asked::Only(vec![]) },
         outcome: if answer.is_some() { Outcome::Present } else { Outcome::NotProven },
         why,
-        user: login::USER.to_owned(),
+        user: talk::USER.to_owned(),
         methods: answer.map(methods).into_iter().flatten().collect(),
         seen: talk.map(|talk| talk.seen),
     }
@@ -319,7 +371,7 @@ mod tests {
     fn nothing_is_no_proof() {
         // Ten empty lists; and a list of methods that is empty.
         let empty = [&[message::KEXINIT][..], &[0; 16 + 40 + 5]].concat();
-        let exchanges = [exchange(&Question::Offer, vec![], said(&[&empty]))];
+        let exchanges = [exchange(&Question::Login, vec![], said(&[&empty]))];
         let found =
             facts(&target(), ([192, 0, 2, 1], 22).into(), &exchanges).map(|f| (f.offers.asked, f.strict_kex.outcome));
         assert_eq!(found, Ok((Asked::Only(vec![]), Outcome::NotProven)));
@@ -329,13 +381,9 @@ mod tests {
             cipher: [vec!["aes256-gcm@openssh.com".into()], vec!["aes256-gcm@openssh.com".into()]],
             ..Offer::default()
         };
-        let offer = Side::read(&[b"SSH-2.0-x\r\n", &usable.accept("curve25519-sha256", "ssh-ed25519")[..]].concat());
-        let offer = offer.packet(message::KEXINIT).unwrap_or_default();
+        let offer = usable.accept("curve25519-sha256", "ssh-ed25519", None, [0; 16]);
         let none = [message::USERAUTH_FAILURE, 0, 0, 0, 0, 0];
-        let exchanges = [
-            exchange(&Question::Offer, vec![], said(&[offer])),
-            exchange(&Question::Login, vec![], said(&[offer, &none])),
-        ];
+        let exchanges = [exchange(&Question::Login, vec![], said(&[&offer, &none]))];
         let found =
             facts(&target(), ([192, 0, 2, 1], 22).into(), &exchanges).map(|f| (f.offers.asked, f.authentication));
         let (offers, login) = found.unwrap_or_else(|failure| panic!("{failure:?}"));
@@ -350,16 +398,16 @@ mod tests {
             which in 0_usize..4,
         ) {
             let questions = [
-                Question::Offer,
-                Question::HostKey { algorithm: "ssh-rsa".into() },
-                Question::Group { bits: GROUPS[0] },
                 Question::Login,
+                Question::Key { nth: 1, group: None },
+                Question::Key { nth: 1, group: Some(ANY) },
+                Question::Group { bits: SMALL },
             ];
             let of = |question: &Question| {
                 let heard = [b"SSH-2.0-x\r\n", &heard[..]].concat();
                 exchange(question, [b"SSH-2.0-y\r\n", &sent[..]].concat(), heard)
             };
-            let exchanges = [of(&Question::Offer), of(questions.get(which).unwrap_or(&Question::Offer))];
+            let exchanges = [of(&Question::Login), of(questions.get(which).unwrap_or(&Question::Login))];
             let found = facts(&target(), ([192, 0, 2, 1], 22).into(), &exchanges);
             prop_assert!(found.is_ok_and(|facts| facts.identification.protocol == "2.0"));
         }

@@ -1,5 +1,9 @@
 //! Public keys as SSH writes them (RFC 4253, section 6.6; RFC 5656, section 3.1; RFC 8709).
 
+use aws_lc_rs::signature::{
+    self, ECDSA_P256_SHA256_FIXED, ECDSA_P384_SHA384_FIXED, ECDSA_P521_SHA512_FIXED, ED25519, RsaParameters,
+    RsaPublicKeyComponents, UnparsedPublicKey, VerificationAlgorithm,
+};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD_NO_PAD;
 use model::Digest;
@@ -38,6 +42,82 @@ impl PublicKey {
         let fingerprint = format!("SHA256:{}", STANDARD_NO_PAD.encode(Digest::of(blob).as_bytes()));
         Some(Self { kind, bits, fingerprint })
     }
+}
+
+/// Whether a signature is one of that key (RFC 4253, section 6.6; RFC 5656, section 3.1.2; RFC 8332; RFC 8709).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Signed {
+    /// It is.
+    Yes,
+    /// It is not.
+    No,
+    /// By an algorithm, or with a size of key, that is not checked here.
+    Unknown,
+}
+
+/// Checks a signature over `signed` by the key of a blob.
+pub(super) fn signed_by(blob: &[u8], signature: &[u8], signed: &[u8]) -> Signed {
+    let parts = || {
+        let (kind, key) = string(blob)?;
+        let (algorithm, signature) = string(signature)?;
+        Some((kind, key, algorithm, string(signature)?.0))
+    };
+    let Some((kind, key, algorithm, signature)) = parts() else { return Signed::No };
+    if kind_of(&text(algorithm)).as_bytes() != kind {
+        return Signed::No;
+    }
+    let good = match algorithm {
+        b"ssh-ed25519" => string(key).is_some_and(|(key, _)| verify(&ED25519, key, signature, signed)),
+        b"ecdsa-sha2-nistp256" => ecdsa(&ECDSA_P256_SHA256_FIXED, 32, key, signature, signed),
+        b"ecdsa-sha2-nistp384" => ecdsa(&ECDSA_P384_SHA384_FIXED, 48, key, signature, signed),
+        b"ecdsa-sha2-nistp521" => ecdsa(&ECDSA_P521_SHA512_FIXED, 66, key, signature, signed),
+        b"rsa-sha2-256" => {
+            return rsa(&signature::RSA_PKCS1_1024_8192_SHA256_FOR_LEGACY_USE_ONLY, key, signature, signed);
+        }
+        b"rsa-sha2-512" => {
+            return rsa(&signature::RSA_PKCS1_1024_8192_SHA512_FOR_LEGACY_USE_ONLY, key, signature, signed);
+        }
+        b"ssh-rsa" => return rsa(&signature::RSA_PKCS1_1024_8192_SHA1_FOR_LEGACY_USE_ONLY, key, signature, signed),
+        _ => return Signed::Unknown,
+    };
+    if good { Signed::Yes } else { Signed::No }
+}
+
+fn verify(by: &'static dyn VerificationAlgorithm, key: &[u8], signature: &[u8], signed: &[u8]) -> bool {
+    UnparsedPublicKey::new(by, key).verify(signed, signature).is_ok()
+}
+
+/// `bytes`: of one coordinate.
+fn ecdsa(by: &'static dyn VerificationAlgorithm, bytes: usize, key: &[u8], signature: &[u8], signed: &[u8]) -> bool {
+    let checked = || {
+        let (_, point) = string(key)?;
+        let (r, rest) = string(signature)?;
+        let (s, _) = string(rest)?;
+        let mut fixed = Vec::new();
+        for number in [mpint(r)?.1, mpint(s)?.1] {
+            fixed.extend(std::iter::repeat_n(0, bytes.checked_sub(number.len())?));
+            fixed.extend_from_slice(number);
+        }
+        Some(verify(by, string(point)?.0, &fixed, signed))
+    };
+    checked().unwrap_or(false)
+}
+
+fn rsa(by: &'static RsaParameters, key: &[u8], signature: &[u8], signed: &[u8]) -> Signed {
+    let parts = || {
+        let (e, rest) = string(key)?;
+        Some((mpint(e)?.1, mpint(string(rest)?.0)?))
+    };
+    let Some((e, (bits, n))) = parts() else { return Signed::No };
+    // What the library checks.
+    if !(1024..=8192).contains(&bits) || e.len() > 4 {
+        return Signed::Unknown;
+    }
+    let Some(missing) = n.len().checked_sub(signature.len()) else { return Signed::No };
+    // A signature that begins with zeros may be written without them.
+    let signature = [vec![0; missing].as_slice(), signature].concat();
+    let good = RsaPublicKeyComponents { n, e }.verify(by, signed, &signature).is_ok();
+    if good { Signed::Yes } else { Signed::No }
 }
 
 /// The type of key behind a host key algorithm: RSA signs by several (RFC 8332).

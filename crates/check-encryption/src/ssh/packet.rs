@@ -32,8 +32,8 @@ const MOST_IDENTIFICATION: usize = 253;
 /// One side of a connection as far as it was heard.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Side {
-    /// Its identification string.
-    pub(super) identification: Option<String>,
+    /// Its identification string, as it is.
+    pub(super) identification: Option<Vec<u8>>,
     /// Payloads, in order. What follows `SSH_MSG_NEWKEYS` stands in a record in the clear, or not at all.
     pub(super) packets: Vec<Vec<u8>>,
     /// What is no SSH.
@@ -61,7 +61,7 @@ impl Side {
                     side.broken = Some("its identification string is longer than 253 bytes".to_owned());
                     return side;
                 }
-                side.identification = Some(text(line));
+                side.identification = Some(line.to_vec());
             } else if bytes.len() - rest.len() > MOST_BEFORE {
                 side.broken = Some(format!("no identification string; it began with '{}'", shown(bytes)));
                 return side;
@@ -173,7 +173,7 @@ mod tests {
             bytes.extend(packet(&payload));
             prop_assert_eq!((bytes.len() - head) % 8, 0);
             let side = Side::read(&bytes);
-            prop_assert_eq!(side.identification.as_deref(), Some("SSH-2.0-x y"));
+            prop_assert_eq!(side.identification.as_deref(), Some(&b"SSH-2.0-x y"[..]));
             prop_assert_eq!(&side.packets, &vec![payload]);
             // A part of it is never something else.
             let part = Side::read(bytes.get(..cut.min(bytes.len() - 1)).unwrap());

@@ -1,144 +1,64 @@
 //! Packets under the first keys of a connection (RFC 4253, section 7.2): enough to ask how one may log in.
 //!
-//! Two ciphers that bring their own integrity: `chacha20-poly1305@openssh.com` (OpenSSH's PROTOCOL.chacha20poly1305) and
-//! `aes*-gcm@openssh.com` (RFC 5647). Nothing secret is said under them.
+//! Ciphers that bring their own integrity, `chacha20-poly1305@openssh.com` (OpenSSH's PROTOCOL.chacha20poly1305) and
+//! `aes*-gcm@openssh.com` (RFC 5647), and `aes*-ctr` (RFC 4344) with HMAC, before or after encryption (RFC 6668;
+//! OpenSSH's PROTOCOL, section 1.1). Nothing secret is said under them.
 
 use aws_lc_rs::aead::chacha20_poly1305_openssh::{self as openssh, OpeningKey, SealingKey};
 use aws_lc_rs::aead::{AES_128_GCM, AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
-use aws_lc_rs::agreement::{self, EphemeralPrivateKey, UnparsedPublicKey};
-use aws_lc_rs::digest::{self, Context};
-use aws_lc_rs::rand::SystemRandom;
+use aws_lc_rs::cipher::{AES_128, AES_192, AES_256, EncryptingKey, EncryptionContext, UnboundCipherKey};
+use aws_lc_rs::digest::Context;
+use aws_lc_rs::hmac;
 
+use super::kex::Agreed;
 use super::offer::Offer;
-use super::packet::put_string;
 
-/// Bytes of a tag; the same for both ciphers.
+/// Bytes of a tag; the same for both ciphers that bring one.
 const TAG: usize = 16;
 /// Most bytes of a packet under these keys; answers here are short.
 const MOST_PACKET: usize = 16 * 1024;
+/// Bytes of a block of AES.
+const BLOCK: usize = 16;
 
-/// A method of key exchange with keys of one's own.
-#[derive(Clone, Copy)]
-pub(super) struct Curve {
-    /// The name that both sides agreed upon.
-    pub(super) name: &'static str,
-    agreement: &'static agreement::Algorithm,
-    hash: &'static digest::Algorithm,
-}
-
-/// Those that are known here (RFC 8731; RFC 5656).
-static CURVES: [Curve; 5] = [
-    Curve { name: "curve25519-sha256", agreement: &agreement::X25519, hash: &digest::SHA256 },
-    Curve { name: "curve25519-sha256@libssh.org", agreement: &agreement::X25519, hash: &digest::SHA256 },
-    Curve { name: "ecdh-sha2-nistp256", agreement: &agreement::ECDH_P256, hash: &digest::SHA256 },
-    Curve { name: "ecdh-sha2-nistp384", agreement: &agreement::ECDH_P384, hash: &digest::SHA384 },
-    Curve { name: "ecdh-sha2-nistp521", agreement: &agreement::ECDH_P521, hash: &digest::SHA512 },
+/// Ciphers that bring their own integrity, the favourite first.
+const SEALING: [&str; 3] = ["chacha20-poly1305@openssh.com", "aes256-gcm@openssh.com", "aes128-gcm@openssh.com"];
+/// Ciphers that need a MAC.
+const COUNTING: [&str; 3] = ["aes256-ctr", "aes128-ctr", "aes192-ctr"];
+/// MACs.
+const MACS: [&str; 6] = [
+    "hmac-sha2-256-etm@openssh.com",
+    "hmac-sha2-512-etm@openssh.com",
+    "hmac-sha2-256",
+    "hmac-sha2-512",
+    "hmac-sha1-etm@openssh.com",
+    "hmac-sha1",
 ];
 
-/// Ciphers, the favourite first.
-const CIPHERS: [&str; 3] = ["chacha20-poly1305@openssh.com", "aes256-gcm@openssh.com", "aes128-gcm@openssh.com"];
-
-/// A method and a cipher that a server has, too.
-pub(super) fn common(offer: &Offer) -> Option<(Curve, &'static str)> {
-    let curve = CURVES.iter().find(|curve| offer.kex.iter().any(|name| name == curve.name))?;
-    let has = |list: &[String], cipher: &&str| list.iter().any(|name| name == cipher);
-    let [to_server, to_client] = &offer.cipher;
-    let cipher = CIPHERS.into_iter().find(|cipher| has(to_server, cipher) && has(to_client, cipher))?;
-    Some((*curve, cipher))
-}
-
-/// One's own part of a key exchange.
-pub(super) struct Own {
-    curve: Curve,
-    private: EphemeralPrivateKey,
-    /// The value to send.
-    pub(super) public: Vec<u8>,
-}
-
-/// What both sides said up to the keys.
-pub(super) struct Said<'a> {
-    /// Identification strings: ours, theirs.
-    pub(super) identifications: [&'a [u8]; 2],
-    /// Payloads of `SSH_MSG_KEXINIT`: ours, theirs.
-    pub(super) offers: [&'a [u8]; 2],
-    /// The host key.
-    pub(super) host_key: &'a [u8],
-    /// The server's public value.
-    pub(super) public: &'a [u8],
-}
-
-impl Own {
-    /// A fresh one; `None` where the system gives no randomness.
-    pub(super) fn new(curve: Curve) -> Option<Self> {
-        let private = EphemeralPrivateKey::generate(curve.agreement, &SystemRandom::new()).ok()?;
-        let public = private.compute_public_key().ok()?.as_ref().to_vec();
-        Some(Self { curve, private, public })
+/// A cipher and a MAC that a server has, too; with the first sort of cipher the MAC is unused.
+pub(super) fn common(offer: &Offer) -> Option<[&'static str; 2]> {
+    let shared = |names: &[&'static str], lists: &[Vec<String>; 2]| {
+        names.iter().copied().find(|name| lists.iter().all(|list| list.iter().any(|offered| offered == name)))
+    };
+    if let Some(cipher) = shared(&SEALING, &offer.cipher) {
+        return Some([cipher, "hmac-sha2-256"]);
     }
-
-    /// The keys of both directions; `None` where the server's value is none.
-    pub(super) fn keys(self, said: &Said<'_>, cipher: &str) -> Option<Keys> {
-        let Self { curve, private, public } = self;
-        let peer = UnparsedPublicKey::new(curve.agreement, said.public);
-        let secret = agreement::agree_ephemeral(private, peer, (), |secret| Ok(mpint(secret))).ok()?;
-        let mut hashed = Vec::new();
-        let [ours, theirs] = said.identifications;
-        let [our_offer, their_offer] = said.offers;
-        for part in [ours, theirs, our_offer, their_offer, said.host_key, &public, said.public] {
-            put_string(&mut hashed, part);
-        }
-        hashed.extend_from_slice(&secret);
-        let id = digest::digest(curve.hash, &hashed);
-        let derive = |letter: u8, length: usize| {
-            let mut key: Vec<u8> = Vec::new();
-            while key.len() < length {
-                let mut context = Context::new(curve.hash);
-                context.update(&secret);
-                context.update(id.as_ref());
-                if key.is_empty() {
-                    context.update(&[letter]);
-                    context.update(id.as_ref());
-                } else {
-                    context.update(&key);
-                }
-                key.extend_from_slice(context.finish().as_ref());
-            }
-            key.truncate(length);
-            key
-        };
-        let nonce = |letter| derive(letter, NONCE_LEN).try_into().ok();
-        Some(match cipher {
-            "chacha20-poly1305@openssh.com" => Keys::ChaCha {
-                ours: SealingKey::new(derive(b'C', openssh::KEY_LEN).as_slice().try_into().ok()?),
-                theirs: OpeningKey::new(derive(b'D', openssh::KEY_LEN).as_slice().try_into().ok()?),
-            },
-            gcm => {
-                let algorithm = if gcm.starts_with("aes256") { &AES_256_GCM } else { &AES_128_GCM };
-                let key = |letter| UnboundKey::new(algorithm, &derive(letter, algorithm.key_len())).ok();
-                Keys::Gcm {
-                    ours: (LessSafeKey::new(key(b'C')?), nonce(b'A')?),
-                    theirs: (LessSafeKey::new(key(b'D')?), nonce(b'B')?),
-                }
-            }
-        })
-    }
+    Some([shared(&COUNTING, &offer.cipher)?, shared(&MACS, &offer.mac)?])
 }
 
 /// Keys of both directions.
-pub(super) enum Keys {
+pub(super) struct Keys {
+    ours: Direction,
+    theirs: Direction,
+}
+
+/// The keys of one direction.
+enum Direction {
     /// Nonces are the packets' numbers.
-    ChaCha {
-        /// For what is sent.
-        ours: SealingKey,
-        /// For what is received.
-        theirs: OpeningKey,
-    },
-    /// Nonces count up from a derived one.
-    Gcm {
-        /// For what is sent.
-        ours: (LessSafeKey, [u8; NONCE_LEN]),
-        /// For what is received.
-        theirs: (LessSafeKey, [u8; NONCE_LEN]),
-    },
+    ChaCha(Box<SealingKey>, Box<OpeningKey>),
+    /// The nonce counts up from a derived one.
+    Gcm(LessSafeKey, [u8; NONCE_LEN]),
+    /// The counter counts blocks up from a derived one.
+    Ctr { key: EncryptingKey, counter: u128, mac: hmac::Key, after: bool },
 }
 
 /// What the bytes that came so far hold.
@@ -152,10 +72,79 @@ pub(super) enum Opened {
 }
 
 impl Keys {
+    /// The first keys after an exchange, for a cipher and a MAC of [`common`].
+    pub(super) fn new(agreed: &Agreed, under: [&str; 2]) -> Option<Self> {
+        Some(Self { ours: Direction::new(agreed, under, b"ACE")?, theirs: Direction::new(agreed, under, b"BDF")? })
+    }
+
     /// A packet around a payload; `number` counts the packets of this direction, those in the clear included.
     pub(super) fn seal(&mut self, payload: &[u8], number: u32) -> Option<Vec<u8>> {
-        let block = if matches!(self, Self::ChaCha { .. }) { 8 } else { 16 };
-        let mut padding = block - (1 + payload.len()) % block;
+        self.ours.seal(payload, number)
+    }
+
+    /// The first packet in what was received.
+    pub(super) fn open(&mut self, bytes: &[u8], number: u32) -> Opened {
+        match self.theirs.open(bytes, number) {
+            Ok(Some((plain, used))) => {
+                let payload = || {
+                    let padding = usize::from(*plain.first()?);
+                    plain.get(1..plain.len().checked_sub(padding)?).filter(|payload| !payload.is_empty())
+                };
+                payload().map_or(Opened::Broken, |payload| Opened::Payload(payload.to_vec(), used))
+            }
+            Ok(None) => Opened::Short,
+            Err(Wrong) => Opened::Broken,
+        }
+    }
+}
+
+/// What these keys do not open.
+struct Wrong;
+
+impl Direction {
+    /// `letters`: those that stand for the initial vector, the cipher's key and the MAC's (RFC 4253, section 7.2).
+    fn new(agreed: &Agreed, [cipher, mac]: [&str; 2], letters: &[u8; 3]) -> Option<Self> {
+        let [vector, key, integrity] = *letters;
+        Some(match cipher {
+            "chacha20-poly1305@openssh.com" => {
+                let key: [u8; openssh::KEY_LEN] = derive(agreed, key, openssh::KEY_LEN).try_into().ok()?;
+                Self::ChaCha(Box::new(SealingKey::new(&key)), Box::new(OpeningKey::new(&key)))
+            }
+            gcm if gcm.ends_with("-gcm@openssh.com") => {
+                let algorithm = if gcm.starts_with("aes256") { &AES_256_GCM } else { &AES_128_GCM };
+                let key = UnboundKey::new(algorithm, &derive(agreed, key, algorithm.key_len())).ok()?;
+                Self::Gcm(LessSafeKey::new(key), derive(agreed, vector, NONCE_LEN).try_into().ok()?)
+            }
+            ctr => {
+                let (algorithm, length) = match ctr {
+                    "aes256-ctr" => (&AES_256, 32),
+                    "aes192-ctr" => (&AES_192, 24),
+                    _ => (&AES_128, 16),
+                };
+                let key = UnboundCipherKey::new(algorithm, &derive(agreed, key, length)).ok()?;
+                let (hash, length) = match mac {
+                    name if name.starts_with("hmac-sha2-512") => (hmac::HMAC_SHA512, 64),
+                    name if name.starts_with("hmac-sha2-256") => (hmac::HMAC_SHA256, 32),
+                    _ => (hmac::HMAC_SHA1_FOR_LEGACY_USE_ONLY, 20),
+                };
+                Self::Ctr {
+                    key: EncryptingKey::ctr(key).ok()?,
+                    counter: u128::from_be_bytes(derive(agreed, vector, BLOCK).try_into().ok()?),
+                    mac: hmac::Key::new(hash, &derive(agreed, integrity, length)),
+                    after: mac.ends_with("-etm@openssh.com"),
+                }
+            }
+        })
+    }
+
+    fn seal(&mut self, payload: &[u8], number: u32) -> Option<Vec<u8>> {
+        // What the padding fills up: whole blocks, with the length's own four bytes where those are encrypted, too.
+        let (block, counted) = match self {
+            Self::ChaCha(..) => (8, 1),
+            Self::Gcm(..) | Self::Ctr { after: true, .. } => (BLOCK, 1),
+            Self::Ctr { after: false, .. } => (BLOCK, 5),
+        };
+        let mut padding = block - (counted + payload.len()) % block;
         if padding < 4 {
             padding += block;
         }
@@ -165,51 +154,118 @@ impl Keys {
         packet.extend_from_slice(payload);
         packet.resize(4 + length, 0);
         match self {
-            Self::ChaCha { ours, .. } => {
+            Self::ChaCha(key, _) => {
                 let mut tag = [0; TAG];
-                ours.seal_in_place(number, &mut packet, &mut tag);
+                key.seal_in_place(number, &mut packet, &mut tag);
                 packet.extend(tag);
             }
-            Self::Gcm { ours: (key, nonce), .. } => {
+            Self::Gcm(key, nonce) => {
                 let (head, body) = packet.split_at_mut_checked(4)?;
                 let sealed = Nonce::assume_unique_for_key(*nonce);
                 let tag = key.seal_in_place_separate_tag(sealed, Aad::from(&*head), body).ok()?;
                 count(nonce);
                 packet.extend(tag.as_ref());
             }
+            Self::Ctr { key, counter, mac, after } => {
+                let before = tag(mac, number, &packet);
+                let clear = if *after { 4 } else { 0 };
+                *counter = apply(key, *counter, packet.get_mut(clear..)?)?;
+                let tag = if *after { tag(mac, number, &packet) } else { before };
+                packet.extend(tag.as_ref());
+            }
         }
         Some(packet)
     }
 
-    /// The first packet in what was received.
-    pub(super) fn open(&mut self, bytes: &[u8], number: u32) -> Opened {
-        let Some(head) = bytes.first_chunk::<4>() else { return Opened::Short };
-        let head = match self {
-            Self::ChaCha { theirs, .. } => theirs.decrypt_packet_length(number, *head),
-            Self::Gcm { .. } => *head,
+    /// The first packet, from its padding's length on, and how many bytes it took; none where it is not whole yet.
+    fn open(&mut self, bytes: &[u8], number: u32) -> Result<Option<(Vec<u8>, usize)>, Wrong> {
+        let Some(head) = bytes.first_chunk::<4>() else { return Ok(None) };
+        let (head, tag_length) = match self {
+            Self::ChaCha(_, key) => (key.decrypt_packet_length(number, *head), TAG),
+            Self::Gcm(..) => (*head, TAG),
+            Self::Ctr { mac, after: true, .. } => (*head, tag_bytes(mac)),
+            Self::Ctr { key, counter, mac, after: false } => {
+                let Some(first) = bytes.first_chunk::<BLOCK>() else { return Ok(None) };
+                let mut first = *first;
+                apply(key, *counter, &mut first).ok_or(Wrong)?;
+                (*first.first_chunk().ok_or(Wrong)?, tag_bytes(mac))
+            }
         };
         let length = usize::try_from(u32::from_be_bytes(head)).unwrap_or(usize::MAX);
         if !(5..=MOST_PACKET).contains(&length) {
-            return Opened::Broken;
+            return Err(Wrong);
         }
-        let Some((packet, after)) = bytes.split_at_checked(4 + length) else { return Opened::Short };
-        let Some(tag) = after.first_chunk::<TAG>() else { return Opened::Short };
+        let Some((packet, rest)) = bytes.split_at_checked(4 + length) else { return Ok(None) };
+        let Some(its_tag) = rest.get(..tag_length) else { return Ok(None) };
+        let used = 4 + length + tag_length;
         let mut packet = packet.to_vec();
-        let plain: Option<Vec<u8>> = match self {
-            Self::ChaCha { theirs, .. } => theirs.open_in_place(number, &mut packet, tag).ok().map(<[u8]>::to_vec),
-            Self::Gcm { theirs: (key, nonce), .. } => {
-                let mut body = [packet.get(4..).unwrap_or_default(), tag].concat();
+        let plain = match self {
+            Self::ChaCha(_, key) => {
+                let tag = its_tag.first_chunk::<TAG>().ok_or(Wrong)?;
+                key.open_in_place(number, &mut packet, tag).map_err(|_| Wrong)?.to_vec()
+            }
+            Self::Gcm(key, nonce) => {
+                let mut body = [packet.get(4..).unwrap_or_default(), its_tag].concat();
                 let opened = Nonce::assume_unique_for_key(*nonce);
                 count(nonce);
-                key.open_in_place(opened, Aad::from(head), &mut body).ok().map(|plain| plain.to_vec())
+                key.open_in_place(opened, Aad::from(head), &mut body).map_err(|_| Wrong)?.to_vec()
+            }
+            Self::Ctr { key, counter, mac, after } => {
+                if *after {
+                    check(mac, number, &packet, its_tag)?;
+                }
+                let clear = if *after { 4 } else { 0 };
+                let body = packet.get_mut(clear..).ok_or(Wrong)?;
+                if body.len() % BLOCK != 0 {
+                    return Err(Wrong);
+                }
+                *counter = apply(key, *counter, body).ok_or(Wrong)?;
+                if !*after {
+                    check(mac, number, &packet, its_tag)?;
+                }
+                packet.get(4..).ok_or(Wrong)?.to_vec()
             }
         };
-        let payload = plain.and_then(|plain| {
-            let padding = usize::from(*plain.first()?);
-            plain.get(1..plain.len().checked_sub(padding)?).filter(|payload| !payload.is_empty()).map(<[u8]>::to_vec)
-        });
-        payload.map_or(Opened::Broken, |payload| Opened::Payload(payload, 4 + length + TAG))
+        Ok(Some((plain, used)))
     }
+}
+
+/// A key of so many bytes (RFC 4253, section 7.2).
+fn derive(agreed: &Agreed, letter: u8, length: usize) -> Vec<u8> {
+    let mut key: Vec<u8> = Vec::new();
+    while key.len() < length {
+        let mut context = Context::new(agreed.hash);
+        context.update(&agreed.secret);
+        context.update(&agreed.id);
+        if key.is_empty() {
+            context.update(&[letter]);
+            context.update(&agreed.id);
+        } else {
+            context.update(&key);
+        }
+        key.extend_from_slice(context.finish().as_ref());
+    }
+    key.truncate(length);
+    key
+}
+
+/// Encrypts or decrypts whole blocks in counter mode, and gives the next counter.
+fn apply(key: &EncryptingKey, counter: u128, blocks: &mut [u8]) -> Option<u128> {
+    let context = EncryptionContext::Iv128((&counter.to_be_bytes()).into());
+    key.less_safe_encrypt(blocks, context).ok()?;
+    Some(counter.wrapping_add(u128::try_from(blocks.len() / BLOCK).ok()?))
+}
+
+fn tag_bytes(mac: &hmac::Key) -> usize {
+    mac.algorithm().digest_algorithm().output_len
+}
+
+fn tag(mac: &hmac::Key, number: u32, packet: &[u8]) -> hmac::Tag {
+    hmac::sign(mac, &[&number.to_be_bytes(), packet].concat())
+}
+
+fn check(mac: &hmac::Key, number: u32, packet: &[u8], tag: &[u8]) -> Result<(), Wrong> {
+    hmac::verify(mac, &[&number.to_be_bytes(), packet].concat(), tag).map_err(|_| Wrong)
 }
 
 /// Counts the invocation counter up, which the last eight bytes of a nonce are.
@@ -219,12 +275,53 @@ fn count(nonce: &mut [u8; NONCE_LEN]) {
     }
 }
 
-/// A number as an `mpint` with its length.
-fn mpint(number: &[u8]) -> Vec<u8> {
-    let start = number.iter().position(|byte| *byte != 0).unwrap_or(number.len());
-    let number = number.get(start..).unwrap_or_default();
-    let sign: &[u8] = if number.first().is_some_and(|byte| byte & 0x80 != 0) { &[0] } else { &[] };
-    let mut written = Vec::new();
-    put_string(&mut written, &[sign, number].concat());
-    written
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test may panic")]
+    use aws_lc_rs::digest;
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// Keys whose two directions are the same.
+    fn mirror(under: [&str; 2]) -> Keys {
+        let agreed =
+            Agreed { secret: vec![1; 40], id: vec![2; 32], hash: &digest::SHA256, host_key: vec![], signature: vec![] };
+        let one = || Direction::new(&agreed, under, b"ACE").unwrap();
+        Keys { ours: one(), theirs: one() }
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_sealed_is_opened(
+            payloads in proptest::collection::vec(proptest::collection::vec(any::<u8>(), 1..200), 1..4),
+            cipher in 0_usize..6,
+            mac in 0_usize..6,
+            flip in any::<prop::sample::Index>(),
+        ) {
+            let ciphers = [SEALING, COUNTING].concat();
+            let under = [*ciphers.get(cipher).unwrap(), *MACS.get(mac).unwrap()];
+            let mut keys = mirror(under);
+            for (number, payload) in (3..).zip(&payloads) {
+                let sealed = keys.seal(payload, number).unwrap();
+                // A part is not yet a packet, whatever cipher it is.
+                let part = sealed.get(..sealed.len() - 1).unwrap();
+                prop_assert!(matches!(keys.open(part, number), Opened::Short));
+                let Opened::Payload(opened, used) = keys.open(&sealed, number) else { panic!("{under:?}") };
+                prop_assert_eq!((&opened, used), (payload, sealed.len()));
+            }
+            let mut keys = mirror(under);
+            let mut sealed = keys.seal(b"whole", 3).unwrap();
+            let at = flip.index(sealed.len());
+            *sealed.get_mut(at).unwrap() ^= 1;
+            prop_assert!(!matches!(keys.open(&sealed, 3), Opened::Payload(..)));
+        }
+
+        #[test]
+        fn any_bytes_are_borne(bytes in proptest::collection::vec(any::<u8>(), 0..300), cipher in 0_usize..6, mac in 0_usize..6) {
+            let ciphers = [SEALING, COUNTING].concat();
+            let opened = mirror([ciphers.get(cipher).unwrap(), MACS.get(mac).unwrap()]).open(&bytes, 3);
+            prop_assert!(!matches!(opened, Opened::Payload(..)));
+        }
+    }
 }
