@@ -6,32 +6,19 @@
 
 mod answers;
 mod link;
-mod mysql;
-mod postgresql;
-mod redis;
+pub(crate) mod mysql;
+pub(crate) mod postgresql;
+pub(crate) mod redis;
 mod tls;
-mod wire;
+pub(crate) mod wire;
 
 use std::net::SocketAddr;
-use std::sync::Arc;
 
 use model::{Failure, FailureClass, Target};
-use probe::{Plan, Probe};
+use probe::Plan;
 
 use self::link::Link;
-use crate::facts::{DatabaseProduct, DatabaseSession, DatabaseSpec, DatabaseTlsSeen, Transport};
-
-/// The probes of databases.
-pub(crate) fn probes() -> Vec<Arc<dyn Probe>> {
-    vec![
-        Arc::new(postgresql::Postgresql),
-        Arc::new(mysql::Mysql),
-        Arc::new(redis::Redis),
-        Arc::new(wire::Wire(DatabaseProduct::Postgresql)),
-        Arc::new(wire::Wire(DatabaseProduct::Mysql)),
-        Arc::new(wire::Wire(DatabaseProduct::Redis)),
-    ]
-}
+use crate::facts::{DatabaseSession, DatabaseSpec, DatabaseTlsSeen, Transport};
 
 /// The parameters of a target.
 fn spec_of(target: &Target) -> Result<DatabaseSpec, Failure> {

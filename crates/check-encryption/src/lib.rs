@@ -1,7 +1,7 @@
-//! Encryption beyond TLS: SSH servers as they are seen from outside; and this host, its listening sockets, its SSH
+//! Encryption beyond TLS: SSH servers as they are seen from outside; databases; and this host, its listening sockets, its SSH
 //! server, its disks and its key files.
 //!
-//! A target of the sort `disk` is a device with a LUKS header and the paths that it holds. All other probes but [`ssh`] look
+//! A target of the sort `disk` is a device with a LUKS header and the paths that it holds. All other probes but [`ssh`] and [`database`] look
 //! at the target sort `host` (spec `{}`), read without changing anything, and work without
 //! root: what could not be read is said, with the reason. Their facts rest on the word of this machine alone.
 
@@ -24,6 +24,7 @@ mod virtual_machine;
 
 use std::sync::Arc;
 
+use facts::DatabaseProduct;
 use probe::Probe;
 
 /// The sort of target that the probes of this machine look at.
@@ -32,7 +33,7 @@ pub const SORT: &str = "host";
 /// Every probe of this crate.
 #[must_use]
 pub fn probes() -> Vec<Arc<dyn Probe>> {
-    let mut probes: Vec<Arc<dyn Probe>> = vec![
+    vec![
         Arc::new(e2ee::E2ee),
         Arc::new(e2ee::E2eeCanary),
         Arc::new(host::Host::default()),
@@ -43,7 +44,11 @@ pub fn probes() -> Vec<Arc<dyn Probe>> {
         Arc::new(mounts::storage::Storage::default()),
         Arc::new(ssh::Ssh),
         Arc::new(sshd::Sshd::default()),
-    ];
-    probes.extend(database::probes());
-    probes
+        Arc::new(database::mysql::Mysql),
+        Arc::new(database::postgresql::Postgresql),
+        Arc::new(database::redis::Redis),
+        Arc::new(database::wire::Wire(DatabaseProduct::Mysql)),
+        Arc::new(database::wire::Wire(DatabaseProduct::Postgresql)),
+        Arc::new(database::wire::Wire(DatabaseProduct::Redis)),
+    ]
 }
