@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use check_backup::target::BackupTarget;
 use check_encryption::e2ee::target::E2eeTarget;
-use check_encryption::facts::{DiskTarget, SshSpec, SshTarget};
+use check_encryption::facts::{DiskTarget, KeyFileTarget, SshSpec, SshTarget};
 use check_tls::target::{Addresses, TlsSpec, TlsTarget, parse_endpoint};
 use model::{Failure, FailureClass, NotLookedAt, Notice, NoticeLevel, Subject, Target};
 
@@ -138,6 +138,7 @@ impl<'a> Reached<'a> {
             | inventory::Subject::Backup(_)
             | inventory::Subject::E2ee(_)
             | inventory::Subject::DataPath(_)
+            | inventory::Subject::KeyFile(_)
             | inventory::Subject::Host => None,
         }
     }
@@ -174,6 +175,7 @@ pub async fn expand(declared: &[Declared], folder: &Path) -> Expanded {
             (inventory::Subject::Backup(backup), _) => add_backup(&mut expanded, declared, backup, folder),
             (inventory::Subject::E2ee(e2ee), _) => expanded.targets.push(e2ee_target(declared, e2ee, folder)),
             (inventory::Subject::DataPath(path), _) => add_data_path(&mut expanded, declared, path),
+            (inventory::Subject::KeyFile(keys), _) => expanded.targets.push(key_file(declared, keys, folder)),
             _ => {
                 let mut host = host(declared.labels.clone());
                 host.of.clone_from(&declared.name);
@@ -238,6 +240,24 @@ fn add_data_path(expanded: &mut Expanded, declared: &Declared, path: &DataPathTa
         discovered: false,
         subject: Subject { sort: data_path::SORT.to_owned(), spec: serde_json::to_value(path).unwrap_or_default() },
     });
+}
+
+fn key_file(declared: &Declared, keys: &KeyFileTarget, folder: &Path) -> Target {
+    let spec = KeyFileTarget {
+        path: folder.join(&keys.path).display().to_string(),
+        passphrase: keys.passphrase.as_ref().map(|reference| probe::secret_beside(folder, reference)),
+    };
+    Target {
+        name: declared.name.clone(),
+        of: declared.name.clone(),
+        address: spec.path.clone(),
+        labels: declared.labels.clone(),
+        discovered: false,
+        subject: Subject {
+            sort: check_encryption::KEYFILE_SORT.to_owned(),
+            spec: serde_json::to_value(spec).unwrap_or_default(),
+        },
+    }
 }
 
 async fn addresses(endpoint: &str, port: u16) -> Result<Vec<SocketAddr>, Failure> {

@@ -7,7 +7,7 @@ use std::path::Path;
 
 use check_backup::target::BackupTarget;
 use check_encryption::e2ee::target::E2eeTarget;
-use check_encryption::facts::{DatabaseProduct, DatabaseTarget, DiskTarget, SshTarget};
+use check_encryption::facts::{DatabaseProduct, DatabaseTarget, DiskTarget, KeyFileTarget, SshTarget};
 use check_tls::target::{TlsTarget, parse_endpoint};
 use model::Severity;
 use policy::Diagnostics;
@@ -89,6 +89,8 @@ pub enum Subject {
     Backup(Box<BackupTarget>),
     /// The way that data takes, through other targets.
     DataPath(DataPathTarget),
+    /// Key files on this machine.
+    KeyFile(KeyFileTarget),
     /// This machine.
     Host,
 }
@@ -284,7 +286,7 @@ fn targets(file: &mut File<'_>, node: &Node) -> Vec<Declared> {
 
 /// The keys under which a target says what it is.
 const SUBJECTS: &[&str] =
-    &["tls", "ssh", "postgresql", "mysql", "redis", "disk", "e2ee", "backup", "data_path", "host"];
+    &["tls", "ssh", "postgresql", "mysql", "redis", "disk", "e2ee", "backup", "data_path", "keyfile", "host"];
 
 /// The port of an SSH server that names none.
 pub(crate) const SSH_PORT: u16 = 22;
@@ -297,7 +299,7 @@ fn subject(file: &mut File<'_>, item: &Node, fields: &Fields<'_>) -> Option<Subj
         [one] => *one,
         [] => {
             let help = "give it one of 'tls: { endpoint: \"host:port\" }', 'ssh: { endpoint: \"host\" }', \
-                        'disk: { device: /dev/vdb }', 'backup: { restic: … }', 'host: {}'";
+                        'disk: { device: /dev/vdb }', 'backup: { restic: … }', 'keyfile: { path: … }', 'host: {}'";
             let message = "the target does not say what it is".into();
             file.error("missing-field", fields.start.clone(), message, Some(help.to_owned()));
             return None;
@@ -364,6 +366,15 @@ fn subject(file: &mut File<'_>, item: &Node, fields: &Fields<'_>) -> Option<Subj
             }
         }
         "data_path" => typed(file, key, node).map(Subject::DataPath),
+        "keyfile" => {
+            let target: KeyFileTarget = typed(file, key, node)?;
+            if target.path.trim_matches('/').is_empty() {
+                let message = "a file or a folder of keys is wanted, not the whole file system".to_owned();
+                file.error("bad-path", place(node, key, "path"), message, None);
+                return None;
+            }
+            Some(Subject::KeyFile(target))
+        }
         _ => {
             if !matches!(&node.data, Data::Null) {
                 file.fields(node, HOST, &[]);

@@ -4,6 +4,7 @@
 //! missing key. A list of things found stands beside `asked`: `"all"` where the search was complete, else the names of
 //! the places that were searched completely.
 
+mod authorized_keys;
 mod database;
 mod disk;
 mod e2ee;
@@ -16,9 +17,11 @@ mod mysql;
 mod postgresql;
 mod redis;
 mod ssh;
+mod ssh_client;
 mod sshd;
 mod storage;
 
+pub use authorized_keys::{AuthorizedAccount, AuthorizedFile, AuthorizedKey, AuthorizedKeysFacts};
 pub use database::{
     DatabaseDoor, DatabaseProduct, DatabaseSession, DatabaseSetting, DatabaseSign, DatabaseSpec, DatabaseTarget,
     DatabaseTls, DatabaseTlsSeen, DatabaseWireFacts, DoorOutcome, Found, Transport,
@@ -29,7 +32,10 @@ pub use e2ee::{
     Repeats, Sample, Samples, Searches, Step, StoreSampled, StoreSearched, Stores,
 };
 pub use host::{Clock, ClockSource, HostFacts, OperatingSystem, Privileges, Sign};
-pub use keyfiles::{Certificate, CertificateRef, Key, KeyFilesFacts, KeyFormat, KeyType, Place};
+pub use keyfiles::{
+    Certificate, CertificateRef, Container, Key, KeyFileTarget, KeyFilesFacts, KeyFormat, KeyType, Mark, MarkName,
+    Place, Protection, PublicKey, Scheme,
+};
 pub use listeners::{ListenersFacts, Process, Protocol, Socket};
 pub use luks::{
     Format, Kdf, KeyArea, KeyDigest, Keyslot, LuksFacts, Part, PartState, Reencryption, Segment, Token, Volume,
@@ -46,6 +52,7 @@ pub use ssh::{
     Algorithm, AuthMethod, Authentication, Group, GroupExchange, HostKey, HostKeys, Identification, Offers, SshFacts,
     SshSign, SshSpec, SshTarget,
 };
+pub use ssh_client::{ClientFile, ClientSetting, SshClientFacts};
 pub use sshd::{
     ConfigFile, GatewayPorts, LogLevel, MatchBlock, PermitRootLogin, PermitTunnel, RunningSshd, Setting, SshdFacts,
     TcpForwarding,

@@ -164,7 +164,7 @@ impl Host {
         }
         // Other variables may be secrets.
         let environ = cx.read_secret_file(self.root.path("/proc/1/environ"), 1 << 20).await;
-        match environ.map(|bytes| status::container(&zeroize::Zeroizing::new(bytes))) {
+        match environ.map(|bytes| status::container(&bytes)) {
             Ok(Some(name)) => present(name, "/proc/1/environ"),
             read => Sign {
                 outcome: Outcome::NotProven,

@@ -1,21 +1,31 @@
 //! Which private keys and certificates lie in the usual places, who may read them, and which belong together.
 
+mod age;
 mod certificate;
 mod der;
+mod jwk;
+mod marks;
 mod openssh;
 mod pem;
+mod pgp;
+mod pkcs12;
 mod places;
 mod private;
+mod protection;
 mod search;
 
 use std::collections::BTreeMap;
 
-use model::{Facts, Failure, Kind, Level, Target};
+use jiff::Timestamp;
+use model::{Facts, Failure, FailureClass, Kind, Level, Target};
 use probe::{BoxFuture, Cx, Metadata, Plan, Probe};
 
-use self::places::Certificates;
+use zeroize::Zeroizing;
+
+use self::marks::Marks;
+use self::places::{Certificates, Spot};
 use self::search::{File, FoundKey, Search, numbered};
-use crate::facts::{Asked, Certificate, CertificateRef, Key, KeyFilesFacts, Outcome};
+use crate::facts::{Asked, Certificate, CertificateRef, Key, KeyFileTarget, KeyFilesFacts, Mark, Outcome};
 use crate::root::Root;
 
 /// Looks for key and certificate files. Secrets are wiped from memory once read, and never written down.
@@ -44,7 +54,64 @@ impl Probe for KeyFiles {
     }
 
     fn observe<'a>(&'a self, _target: &'a Target, cx: &'a Cx) -> BoxFuture<'a, Result<Facts, Failure>> {
-        Box::pin(async move { probe::facts(&self.look(cx).await) })
+        Box::pin(async move { probe::facts(&self.look(cx, places::usual(), None).await) })
+    }
+
+    fn attested_by_host_only(&self) -> bool {
+        true
+    }
+}
+
+/// The sort of target of declared key files.
+pub(crate) const SORT: &str = "keyfile";
+
+/// Looks at key files that the inventory names; the same kind of evidence as [`KeyFiles`].
+#[derive(Clone, Debug, Default)]
+pub(crate) struct DeclaredKeyFiles;
+
+impl Probe for DeclaredKeyFiles {
+    fn kind(&self) -> Kind {
+        KeyFiles::default().kind()
+    }
+
+    fn sort(&self) -> &'static str {
+        SORT
+    }
+
+    fn schema(&self) -> schemars::Schema {
+        KeyFiles::default().schema()
+    }
+
+    fn plan(&self, target: &Target) -> Plan {
+        let path = target.subject.spec.get("path").and_then(|path| path.as_str()).unwrap_or_default();
+        Plan { files: [path, "/etc/passwd", "/etc/group"].map(str::to_owned).into(), ..Plan::default() }
+    }
+
+    fn observe<'a>(&'a self, target: &'a Target, cx: &'a Cx) -> BoxFuture<'a, Result<Facts, Failure>> {
+        Box::pin(async move {
+            let failure = |class, what: String| Failure::new(class, format!("{}: {what}", target.name));
+            let spec: KeyFileTarget = serde_json::from_value(target.subject.spec.clone()).map_err(|e| {
+                failure(FailureClass::Unreadable, format!("its parameters are not those of key files: {e}"))
+            })?;
+            let passphrase = match &spec.passphrase {
+                Some(reference) => Some(cx.secret(reference).await?),
+                None => None,
+            };
+            let path = spec.path.trim_end_matches('/');
+            let facts = KeyFiles::default().look(cx, vec![Spot::declared(path)], passphrase).await;
+            // Something is declared to be there: nothing found would prove nothing, and must not pass.
+            if facts.places.iter().all(|place| place.outcome == Outcome::Absent) {
+                let what =
+                    format!("{path}: there is no such file or folder; is the path right, and seen from this machine?");
+                return Err(failure(FailureClass::Missing, what));
+            }
+            let found = facts.keys.len() + facts.certificates.len() + facts.public_keys.len() + facts.containers.len();
+            if found == 0 && facts.not_read.is_empty() && !facts.cut {
+                let what = format!("{path}: no key or certificate in it is in a form that this program knows");
+                return Err(failure(FailureClass::Unreadable, what));
+            }
+            probe::facts(&facts)
+        })
     }
 
     fn attested_by_host_only(&self) -> bool {
@@ -53,20 +120,24 @@ impl Probe for KeyFiles {
 }
 
 impl KeyFiles {
-    async fn look(&self, cx: &Cx) -> KeyFilesFacts {
-        let mut search = Search::new(cx, &self.root);
-        search.all(places::usual()).await;
+    async fn look(&self, cx: &Cx, spots: Vec<Spot>, passphrase: Option<Zeroizing<String>>) -> KeyFilesFacts {
+        let mut search = Search::new(cx, &self.root, passphrase);
+        search.all(spots).await;
+        let marks = Marks::new(cx, &self.root);
+        let mut folders: BTreeMap<String, Option<Metadata>> = BTreeMap::new();
         let users = names(&self.root.text(cx, "/etc/passwd", 4 << 20).await.unwrap_or_default());
         let groups = names(&self.root.text(cx, "/etc/group", 4 << 20).await.unwrap_or_default());
 
         let mut keys = Vec::new();
         for found in search.keys {
             let Some(file) = search.files.get(&found.path) else { continue };
-            let folder = match found.path.rsplit_once('/') {
-                Some((folder, _)) => cx.metadata(self.root.path(folder)).await.ok(),
-                None => None,
-            };
-            let mut key = describe(found, file, folder.as_ref());
+            let folder = found.path.rsplit_once('/').map(|(folder, _)| folder).unwrap_or_default();
+            if !folders.contains_key(folder) {
+                folders.insert(folder.to_owned(), cx.metadata(self.root.path(folder)).await.ok());
+            }
+            let folder = folders.get(folder).and_then(Option::as_ref);
+            let marks = marks.of(found.public.as_ref().ok()).await;
+            let mut key = describe(found, file, folder, marks);
             key.owner = users.get(&key.uid).cloned();
             key.group = groups.get(&key.gid).cloned();
             keys.push(key);
@@ -82,6 +153,9 @@ impl KeyFiles {
             _ => true,
         });
         keys.sort_by(|a, b| a.name.cmp(&b.name));
+        copies(&mut keys);
+        search.public_keys.sort_by(|a, b| a.name.cmp(&b.name));
+        search.containers.sort_by(|a, b| a.name.cmp(&b.name));
         certificates.sort_by(|a, b| (&a.path, a.position).cmp(&(&b.path, b.position)));
 
         let read = |outcome| outcome != Outcome::NotProven;
@@ -91,6 +165,8 @@ impl KeyFiles {
             asked: if whole { Asked::All } else { Asked::Only(searched.collect()) },
             places: search.places,
             keys,
+            public_keys: search.public_keys,
+            containers: search.containers,
             certificates,
             not_read: search.not_read,
             cut: search.cut,
@@ -98,7 +174,7 @@ impl KeyFiles {
     }
 }
 
-fn describe(found: FoundKey, file: &File, folder: Option<&Metadata>) -> Key {
+fn describe(found: FoundKey, file: &File, folder: Option<&Metadata>, marks: Vec<Mark>) -> Key {
     let (outcome, why, public) = match found.public {
         Ok(public) => (Outcome::Present, None, Some(public)),
         Err(why) => (Outcome::NotProven, Some(why.to_owned()), None),
@@ -114,11 +190,19 @@ fn describe(found: FoundKey, file: &File, folder: Option<&Metadata>) -> Key {
         why,
         format: found.format,
         encrypted,
+        protection: public.protection,
         key_type: public.key_type,
         algorithm: public.algorithm,
         bits: public.bits,
         curve: public.curve,
+        exponent: public.exponent,
+        purpose: public.purpose,
+        key_id: public.key_id,
         spki_sha256: public.spki,
+        marks,
+        copies: vec![],
+        created: public.created,
+        modified: Timestamp::from_second(file.metadata.modified).map(|time| time.to_string()).unwrap_or_default(),
         mode: octal(&file.metadata),
         owner: None,
         group: None,
@@ -141,6 +225,23 @@ fn octal(metadata: &Metadata) -> String {
 fn links(file: Option<&File>) -> Vec<String> {
     file.map(|file| file.links.iter().cloned().collect()).unwrap_or_default()
 }
+
+/// Names, for each key, the others with the same public half.
+fn copies(keys: &mut [Key]) {
+    let mut by_half: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    for key in keys.iter() {
+        if let Some(spki) = &key.spki_sha256 {
+            by_half.entry(spki.clone()).or_default().push(key.name.clone());
+        }
+    }
+    for key in keys {
+        let same = key.spki_sha256.as_ref().and_then(|spki| by_half.get(spki)).into_iter().flatten();
+        key.copies = same.filter(|name| **name != key.name).take(MOST_COPIES).cloned().collect();
+    }
+}
+
+/// Copies of one key that are named.
+const MOST_COPIES: usize = 100;
 
 /// Brings keys and certificates together by their public halves. Of several certificates for one key the one that
 /// begins last is named.

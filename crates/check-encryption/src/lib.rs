@@ -5,6 +5,8 @@
 //! at the target sort `host` (spec `{}`), read without changing anything, and work without
 //! root: what could not be read is said, with the reason. Their facts rest on the word of this machine alone.
 
+mod accounts;
+mod authorized_keys;
 mod database;
 pub mod disk;
 pub mod e2ee;
@@ -17,6 +19,7 @@ mod mounts;
 mod proc;
 mod root;
 mod ssh;
+mod ssh_client;
 mod sshd;
 #[cfg(test)]
 mod testing;
@@ -30,19 +33,25 @@ use probe::Probe;
 /// The sort of target that the probes of this machine look at.
 pub const SORT: &str = "host";
 
+/// The sort of target of key files that an inventory declares.
+pub const KEYFILE_SORT: &str = keyfiles::SORT;
+
 /// Every probe of this crate.
 #[must_use]
 pub fn probes() -> Vec<Arc<dyn Probe>> {
     vec![
         Arc::new(e2ee::E2ee),
         Arc::new(e2ee::E2eeCanary),
+        Arc::new(authorized_keys::AuthorizedKeys::default()),
         Arc::new(host::Host::default()),
         Arc::new(keyfiles::KeyFiles::default()),
+        Arc::new(keyfiles::DeclaredKeyFiles),
         Arc::new(listeners::Listeners::default()),
         Arc::new(luks::Luks::default()),
         Arc::new(mounts::Mounts::default()),
         Arc::new(mounts::storage::Storage::default()),
         Arc::new(ssh::Ssh),
+        Arc::new(ssh_client::SshClient::default()),
         Arc::new(sshd::Sshd::default()),
         Arc::new(database::mysql::Mysql),
         Arc::new(database::postgresql::Postgresql),

@@ -21,6 +21,7 @@ use model::{Ask, Direction, Exchange, Facts, Failure, FailureClass, Kind, Level,
 use probe::{BoxFuture, Cx, Plan, Probe};
 use serde::{Deserialize, Serialize};
 
+pub(crate) use self::key::PublicKey;
 use self::offer::Offer;
 use self::packet::Side;
 use self::talk::Talk;

@@ -1,6 +1,6 @@
 //! The effective settings of this machine's SSH server, by its own word.
 
-mod config;
+pub(crate) mod config;
 mod running;
 mod settings;
 
@@ -63,7 +63,12 @@ impl Probe for Sshd {
 }
 
 impl Sshd {
-    async fn look(&self, cx: &Cx) -> SshdFacts {
+    /// The server of the machine that lies in `root`.
+    pub(crate) const fn at(root: Root) -> Self {
+        Self { root }
+    }
+
+    pub(crate) async fn look(&self, cx: &Cx) -> SshdFacts {
         let mut running = running::find(cx, &self.root).await;
         let looked_for =
             FOLDERS.iter().map(|folder| format!("{folder}/sshd")).chain(["running processes".into()]).collect();

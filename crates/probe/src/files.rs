@@ -1,15 +1,56 @@
 //! Local files under bounds, each read written down.
 
-use std::io::ErrorKind;
-use std::os::unix::fs::MetadataExt as _;
+use std::io::{ErrorKind, Read as _};
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::Path;
 
 use model::{Digest, FailureClass, FileRecord};
+use rustix::fs::OFlags;
 use sha2::{Digest as _, Sha256};
 use thiserror::Error;
 use tokio::io::AsyncReadExt as _;
+use zeroize::Zeroizing;
 
 use crate::cx::Cx;
+
+/// Reads a regular file in one go into memory that never moves, so that no copy is left behind. What is within says why
+/// it is no file to be read, where the system had nothing against it.
+fn steady(path: &Path, most: usize) -> std::io::Result<Result<Zeroizing<Vec<u8>>, String>> {
+    // A FIFO must not hold the thread.
+    let flags = i32::try_from(OFlags::NONBLOCK.bits()).unwrap_or_default();
+    let mut file = std::fs::File::options().read(true).custom_flags(flags).open(path)?;
+    let before = file.metadata()?;
+    if !before.is_file() {
+        return Ok(Err("not a regular file".to_owned()));
+    }
+    let too_long = || Ok(Err(format!("longer than the bound of {most} bytes")));
+    let length = usize::try_from(before.len()).unwrap_or(usize::MAX);
+    if length > most {
+        return too_long();
+    }
+    // The kernel's own files say that they are empty.
+    let room = if length == 0 { most } else { length }.saturating_add(1);
+    let mut bytes = Zeroizing::new(vec![0; room]);
+    let mut filled = 0;
+    while let Some(rest) = bytes.get_mut(filled..).filter(|rest| !rest.is_empty()) {
+        match file.read(rest) {
+            Ok(0) => break,
+            Ok(read) => filled += read,
+            Err(e) if e.kind() == ErrorKind::Interrupted => {}
+            Err(e) => return Err(e),
+        }
+    }
+    let after = file.metadata()?;
+    let times = |m: &std::fs::Metadata| (m.len(), m.mtime(), m.mtime_nsec());
+    if times(&before) != times(&after) || (length > 0 && filled != length) {
+        return Ok(Err("it changed while it was read".to_owned()));
+    }
+    if filled > most {
+        return too_long();
+    }
+    bytes.truncate(filled);
+    Ok(Ok(bytes))
+}
 
 /// Bytes that are compared at once.
 const PIECE: usize = 64 << 10;
@@ -66,18 +107,27 @@ impl Cx {
     /// # Errors
     /// Where it is missing, forbidden, no regular file, or longer than `most`.
     pub async fn read_file(&self, path: impl AsRef<Path>, most: usize) -> Result<Vec<u8>, FileError> {
-        self.read(path.as_ref(), most, true).await
+        self.read(path.as_ref(), most).await
     }
 
-    /// Reads a file whose content is a secret: only its length is recorded.
+    /// Reads a file whose content is a secret: only its length is recorded, and it is wiped from memory in the end.
     ///
     /// # Errors
-    /// As [`Cx::read_file`].
-    pub async fn read_secret_file(&self, path: impl AsRef<Path>, most: usize) -> Result<Vec<u8>, FileError> {
-        self.read(path.as_ref(), most, false).await
+    /// As [`Cx::read_file`]; also where the file changes while it is read.
+    pub async fn read_secret_file(&self, path: impl AsRef<Path>, most: usize) -> Result<Zeroizing<Vec<u8>>, FileError> {
+        let path = path.as_ref();
+        let owned = path.to_owned();
+        let read = tokio::task::spawn_blocking(move || steady(&owned, most)).await;
+        let bytes = match read.unwrap_or_else(|e| Err(std::io::Error::other(e))).map_err(|e| of_error(path, &e))? {
+            Ok(bytes) => bytes,
+            Err(why) => return Err(error(path, FailureClass::Unreadable, &why)),
+        };
+        let (path, length) = (path.display().to_string(), u64::try_from(bytes.len()).unwrap_or(u64::MAX));
+        self.recorder.file(FileRecord { path, bytes: length, digest: None });
+        Ok(bytes)
     }
 
-    async fn read(&self, path: &Path, most: usize, digest: bool) -> Result<Vec<u8>, FileError> {
+    async fn read(&self, path: &Path, most: usize) -> Result<Vec<u8>, FileError> {
         let fail = |e: &std::io::Error| of_error(path, e);
         // A FIFO or device would block or never end, so that only regular files (and /proc, /sys) are opened.
         let metadata = tokio::fs::metadata(path).await.map_err(|e| fail(&e))?;
@@ -94,7 +144,7 @@ impl Cx {
         self.recorder.file(FileRecord {
             path: path.display().to_string(),
             bytes: u64::try_from(bytes.len()).unwrap_or(u64::MAX),
-            digest: digest.then(|| Digest::of(&bytes)),
+            digest: Some(Digest::of(&bytes)),
         });
         Ok(bytes)
     }

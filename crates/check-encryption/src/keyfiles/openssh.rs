@@ -2,7 +2,7 @@
 //! in the clear even where the private one is encrypted.
 
 use super::private::{Public, ec_of, ed25519, rsa_of};
-use crate::facts::KeyType;
+use crate::facts::{KeyType, Protection, Scheme};
 
 const MAGIC: &[u8] = b"openssh-key-v1\0";
 
@@ -10,7 +10,7 @@ const MAGIC: &[u8] = b"openssh-key-v1\0";
 pub(super) fn public(bytes: &[u8]) -> Option<Public> {
     let mut rest = bytes.strip_prefix(MAGIC)?;
     let cipher = string(&mut rest)?;
-    let (_derivation, _its_options) = (string(&mut rest)?, string(&mut rest)?);
+    let (derivation, mut options) = (string(&mut rest)?, string(&mut rest)?);
     let (count, mut rest) = rest.split_first_chunk::<4>()?;
     (u32::from_be_bytes(*count) > 0).then_some(())?;
     let mut key = string(&mut rest)?;
@@ -31,7 +31,17 @@ pub(super) fn public(bytes: &[u8]) -> Option<Public> {
         }
         _ => Public { key_type: Some(KeyType::Other), ..Public::default() },
     };
-    Some(Public { encrypted: cipher != b"none", algorithm: Some(name), ..public })
+    let encrypted = cipher != b"none";
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).chars().take(40).collect::<String>();
+    let protection = encrypted.then(|| Protection {
+        scheme: Scheme::OpenSsh,
+        cipher: Some(text(cipher)),
+        kdf: Some(text(derivation)),
+        hash: None,
+        // Salt, then rounds.
+        cost: string(&mut options).and(options.first_chunk::<4>()).map(|rounds| i64::from(u32::from_be_bytes(*rounds))),
+    });
+    Some(Public { encrypted, protection, algorithm: Some(name), ..public })
 }
 
 /// A string of RFC 4251, section 5: its length in four bytes, then its bytes.

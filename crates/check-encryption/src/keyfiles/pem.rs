@@ -8,8 +8,8 @@ use zeroize::Zeroizing;
 pub(super) struct Block {
     /// `RSA PRIVATE KEY`, `CERTIFICATE`, …
     pub(super) label: String,
-    /// The header `Proc-Type: 4,ENCRYPTED` (RFC 1421) stands in it.
-    pub(super) encrypted: bool,
+    /// The header `Proc-Type: 4,ENCRYPTED` (RFC 1421) stands in it, with this `DEK-Info`, which may be empty.
+    pub(super) encrypted: Option<String>,
     /// Decoded content; `None` where it is not in base64 or has no end.
     pub(super) content: Option<Zeroizing<Vec<u8>>>,
 }
@@ -27,7 +27,7 @@ pub(super) fn blocks(bytes: &[u8], wanted: impl Fn(&str) -> bool) -> Vec<Block> 
             line = lines.next();
             continue;
         };
-        let mut encrypted = false;
+        let (mut encrypted, mut means) = (false, String::new());
         // As long as the whole file, so that it never grows and leaves a copy behind.
         let mut body = Zeroizing::new(Vec::with_capacity(bytes.len()));
         line = lines.next();
@@ -40,12 +40,15 @@ pub(super) fn blocks(bytes: &[u8], wanted: impl Fn(&str) -> bool) -> Vec<Block> 
             }
             if text.contains(&b':') {
                 encrypted |= text.starts_with(b"Proc-Type:") && text.ends_with(b"ENCRYPTED");
+                if let Some(value) = text.strip_prefix(b"DEK-Info:") {
+                    means = String::from_utf8_lossy(value).trim().to_owned();
+                }
             } else {
                 body.extend_from_slice(text);
             }
         }
         let content = if ended { decode(&body) } else { None };
-        blocks.push(Block { label, encrypted, content });
+        blocks.push(Block { label, encrypted: encrypted.then_some(means), content });
         if blocks.len() >= MOST {
             break;
         }
@@ -81,7 +84,7 @@ mod tests {
             -----BEGIN OTHER-----\nAAAA\n-----END OTHER-----\n-----BEGIN A KEY-----\n-----BEGIN A KEY-----\n!!\n-----END A KEY-----";
         let blocks = blocks(text, |label| label == "A KEY");
         assert_eq!(blocks.len(), 3);
-        assert!(blocks[0].encrypted && !blocks[1].encrypted);
+        assert_eq!((blocks[0].encrypted.as_deref(), &blocks[1].encrypted), (Some("x"), &None));
         assert_eq!(blocks[0].content.as_ref().map(|c| c.to_vec()), Some(vec![1, 2, 3]));
         assert!(blocks[1].content.is_none() && blocks[2].content.is_none());
     }

@@ -28,6 +28,11 @@ impl Spot {
         Self { path: path.to_owned(), depth: 8, by_name: false, certificates }
     }
 
+    /// A file or folder that the inventory names.
+    pub(super) fn declared(path: &str) -> Self {
+        Self::new(path, Certificates::All)
+    }
+
     /// A file or folder that a configuration names.
     pub(super) fn named(path: String) -> Self {
         Self { path, depth: 2, by_name: false, certificates: Certificates::All }
@@ -63,7 +68,8 @@ pub(super) fn usual() -> Vec<Spot> {
 
 /// Whether a name says that the file is a key or a certificate.
 pub(super) fn by_name(name: &str) -> bool {
-    const ENDINGS: [&str; 9] = ["key", "pem", "crt", "cer", "cert", "der", "p8", "p12", "pfx"];
+    const ENDINGS: [&str; 14] =
+        ["key", "pem", "crt", "cer", "cert", "der", "p8", "p12", "pfx", "jwk", "jwks", "age", "asc", "gpg"];
     let ending = name.rsplit_once('.').map(|(_, ending)| ending.to_ascii_lowercase());
     ending.is_some_and(|ending| ENDINGS.contains(&ending.as_str()))
 }

@@ -1,6 +1,7 @@
 //! What a private key says of itself without being told: its sort, its size, and its public half. Nothing secret
 //! leaves this file: all that is kept is public.
 
+use aws_lc_rs::agreement::{PrivateKey, X25519};
 use aws_lc_rs::signature::{
     ECDSA_P256_SHA256_ASN1_SIGNING, ECDSA_P256K1_SHA256_ASN1_SIGNING, ECDSA_P384_SHA384_ASN1_SIGNING,
     ECDSA_P521_SHA512_ASN1_SIGNING, EcdsaKeyPair, EcdsaSigningAlgorithm, Ed25519KeyPair, KeyPair as _,
@@ -8,26 +9,35 @@ use aws_lc_rs::signature::{
 use model::Digest;
 
 use super::der::{BIT_STRING, INTEGER, OCTET_STRING, OID, Reader, SEQUENCE, bits, dotted, element};
-use super::openssh;
-use crate::facts::{KeyFormat, KeyType};
+use super::pem::Block;
+use super::protection::{self, of_algorithm, of_dek_info};
+use super::{openssh, pkcs12};
+use crate::facts::{KeyFormat, KeyType, Protection};
 
 /// The public side of a private key.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Public {
     pub(super) encrypted: bool,
+    pub(super) protection: Option<Protection>,
     /// `None` where encryption hides it.
     pub(super) key_type: Option<KeyType>,
     pub(super) algorithm: Option<String>,
     pub(super) bits: Option<u32>,
     pub(super) curve: Option<String>,
+    /// Of RSA keys, the numbers without sign.
+    pub(super) exponent: Option<i64>,
+    pub(super) modulus: Option<Vec<u8>>,
+    pub(super) purpose: Option<String>,
+    pub(super) key_id: Option<String>,
+    pub(super) created: Option<String>,
     /// SHA-256 of the SubjectPublicKeyInfo (RFC 5280, section 4.1.2.7), hexadecimal.
     pub(super) spki: Option<String>,
 }
 
 impl Public {
     /// All that is seen of an encrypted key.
-    fn hidden(key_type: Option<KeyType>) -> Self {
-        Self { encrypted: true, key_type, ..Self::default() }
+    fn hidden(key_type: Option<KeyType>, protection: Protection) -> Self {
+        Self { encrypted: true, key_type, protection: Some(protection), ..Self::default() }
     }
 }
 
@@ -57,17 +67,17 @@ const EC_OID: [u8; 9] = [6, 7, 0x2a, 0x86, 0x48, 0xce, 0x3d, 2, 1];
 /// AlgorithmIdentifier of an Ed25519 key.
 const ED25519_ALGORITHM: [u8; 7] = [0x30, 5, 6, 3, 0x2b, 0x65, 0x70];
 
+/// AlgorithmIdentifier of an X25519 key.
+const X25519_ALGORITHM: [u8; 7] = [0x30, 5, 6, 3, 0x2b, 0x65, 0x6e];
+
 /// Whether a PEM label marks a private key.
 pub(super) fn is_private(label: &str) -> bool {
-    label.contains("PRIVATE KEY")
+    label.contains("PRIVATE KEY") && label != "PGP PRIVATE KEY BLOCK"
 }
 
-/// Reads a block under its PEM label. An error says why it could not be understood.
-pub(super) fn of_pem(
-    label: &str,
-    encrypted: bool,
-    content: Option<&[u8]>,
-) -> (KeyFormat, Result<Public, &'static str>) {
+/// Reads a PEM block. An error says why it could not be understood.
+pub(super) fn of_pem(block: &Block, passphrase: Option<&str>) -> (KeyFormat, Result<Public, &'static str>) {
+    let label = block.label.as_str();
     let (format, hidden) = match label {
         "PRIVATE KEY" => (KeyFormat::Pkcs8, None),
         "ENCRYPTED PRIVATE KEY" => (KeyFormat::EncryptedPkcs8, None),
@@ -77,15 +87,15 @@ pub(super) fn of_pem(
         "OPENSSH PRIVATE KEY" => (KeyFormat::OpenSsh, None),
         _ => return (KeyFormat::Unknown, Err("marked as a private key of a form that this program does not know")),
     };
-    let Some(content) = content else {
+    let Some(content) = block.content.as_ref().map(|content| content.as_slice()) else {
         return (format, Err("marked as a private key, but cut short or not in base64"));
     };
-    if encrypted {
-        return (format, Ok(Public::hidden(hidden)));
+    if let Some(means) = &block.encrypted {
+        return (format, Ok(Public::hidden(hidden, of_dek_info(means))));
     }
     let read = match format {
         KeyFormat::Pkcs8 => pkcs8(content),
-        KeyFormat::EncryptedPkcs8 => encrypted_pkcs8(content),
+        KeyFormat::EncryptedPkcs8 => encrypted_pkcs8(content, passphrase),
         KeyFormat::Pkcs1 => pkcs1(content, &RSA_ALGORITHM),
         KeyFormat::Sec1 => sec1(content, None),
         KeyFormat::Dsa => dsa(content),
@@ -95,30 +105,24 @@ pub(super) fn of_pem(
 }
 
 /// Reads a file that is DER through and through; `None` where it is no private key.
-pub(super) fn of_der(bytes: &[u8]) -> Option<(KeyFormat, Result<Public, &'static str>)> {
-    if is_pkcs12(bytes) {
-        return Some((KeyFormat::Pkcs12, Err("PKCS #12 stores are not opened; owner and permissions hold")));
+pub(super) fn of_der(bytes: &[u8], passphrase: Option<&str>) -> Option<(KeyFormat, Result<Public, &'static str>)> {
+    if pkcs12::is_store(bytes) {
+        return Some((
+            KeyFormat::Pkcs12,
+            Err("a PKCS #12 store that is damaged or written in BER; owner and permissions hold"),
+        ));
     }
     let forms: [(KeyFormat, Option<Public>); 4] = [
         (KeyFormat::Pkcs8, pkcs8(bytes)),
-        (KeyFormat::EncryptedPkcs8, encrypted_pkcs8(bytes)),
+        (KeyFormat::EncryptedPkcs8, encrypted_pkcs8(bytes, passphrase)),
         (KeyFormat::Pkcs1, pkcs1(bytes, &RSA_ALGORITHM)),
         (KeyFormat::Sec1, sec1(bytes, None)),
     ];
     forms.into_iter().find_map(|(format, read)| Some((format, Ok(read?))))
 }
 
-/// PKCS #12 (RFC 7292): version 3 and a content of type data or signedData.
-fn is_pkcs12(bytes: &[u8]) -> bool {
-    let mut reader = Reader::new(bytes);
-    let Some(mut body) = reader.enter(SEQUENCE) else { return false };
-    let version = body.take(INTEGER);
-    let kind = body.enter(SEQUENCE).and_then(|mut content| content.take(OID)).and_then(dotted);
-    version == Some(&[3]) && matches!(kind.as_deref(), Some("1.2.840.113549.1.7.1" | "1.2.840.113549.1.7.2"))
-}
-
 /// `PrivateKeyInfo` (RFC 5958).
-fn pkcs8(bytes: &[u8]) -> Option<Public> {
+pub(super) fn pkcs8(bytes: &[u8]) -> Option<Public> {
     let mut body = whole(bytes)?;
     matches!(body.take(INTEGER)?, [0 | 1]).then_some(())?;
     let algorithm = body.take_whole(SEQUENCE)?;
@@ -135,19 +139,30 @@ fn pkcs8(bytes: &[u8]) -> Option<Public> {
             ed25519(pair.public_key().as_ref())
         }
         "1.3.101.113" => plain(KeyType::Ed448, Some(448)),
-        "1.3.101.110" => plain(KeyType::X25519, Some(255)),
+        "1.3.101.110" => {
+            let secret = Reader::new(key).take(OCTET_STRING)?;
+            let pair = PrivateKey::from_private_key(&X25519, secret).ok();
+            let public = pair.and_then(|pair| pair.compute_public_key().ok());
+            public.map_or_else(|| plain(KeyType::X25519, Some(255)), |public| x25519(public.as_ref()))
+        }
         DSA => plain(KeyType::Dsa, parts.enter(SEQUENCE).and_then(|mut p| p.take(INTEGER)).and_then(bits)),
         _ => plain(KeyType::Other, None),
     };
     Some(Public { algorithm: Some(oid), ..public })
 }
 
-/// `EncryptedPrivateKeyInfo` (RFC 5958): its algorithm is that of the encryption.
-fn encrypted_pkcs8(bytes: &[u8]) -> Option<Public> {
+/// `EncryptedPrivateKeyInfo` (RFC 5958): its algorithm is that of the encryption. A passphrase that opens it shows the key.
+pub(super) fn encrypted_pkcs8(bytes: &[u8], passphrase: Option<&str>) -> Option<Public> {
     let mut body = whole(bytes)?;
-    body.enter(SEQUENCE)?.take(OID)?;
-    body.take(OCTET_STRING)?;
-    body.is_empty().then(|| Public::hidden(None))
+    let algorithm = body.enter(SEQUENCE)?;
+    let protection = of_algorithm(algorithm)?;
+    let encrypted = body.take(OCTET_STRING)?;
+    body.is_empty().then_some(())?;
+    let plain = passphrase.and_then(|passphrase| protection::open(algorithm, encrypted, passphrase));
+    Some(match plain.and_then(|plain| pkcs8(&plain)) {
+        Some(key) => Public { encrypted: true, protection: Some(protection), ..key },
+        None => Public::hidden(None, protection),
+    })
 }
 
 /// `RSAPrivateKey` (RFC 8017, appendix A.1.2).
@@ -165,10 +180,13 @@ fn pkcs1(bytes: &[u8], algorithm: &[u8]) -> Option<Public> {
 /// An RSA key from its modulus and exponent, both INTEGER elements.
 fn rsa(modulus: &[u8], exponent: &[u8], algorithm: &[u8]) -> Option<Public> {
     let key = element(SEQUENCE, &[modulus, exponent]);
+    let number = Reader::new(modulus).take(INTEGER)?;
     Some(Public {
         key_type: Some(KeyType::Rsa),
         algorithm: Some(RSA.into()),
-        bits: bits(Reader::new(modulus).take(INTEGER)?),
+        bits: bits(number),
+        exponent: Reader::new(exponent).take(INTEGER).and_then(protection::number),
+        modulus: Some(number.to_vec()),
         spki: Some(spki(algorithm, &key)),
         ..Public::default()
     })
@@ -186,6 +204,17 @@ pub(super) fn ed25519(public: &[u8]) -> Public {
         algorithm: Some("1.3.101.112".into()),
         bits: Some(255),
         spki: Some(spki(&ED25519_ALGORITHM, public)),
+        ..Public::default()
+    }
+}
+
+/// An X25519 key from its public half.
+pub(super) fn x25519(public: &[u8]) -> Public {
+    Public {
+        key_type: Some(KeyType::X25519),
+        algorithm: Some("1.3.101.110".into()),
+        bits: Some(255),
+        spki: Some(spki(&X25519_ALGORITHM, public)),
         ..Public::default()
     }
 }
@@ -226,12 +255,13 @@ fn ec(curve: &[u8], oid: &str, point: Option<&[u8]>) -> Public {
     }
 }
 
-/// A key on a curve that SSH names, from its point.
+/// A key on a curve as SSH names it (and secp256k1, which it does not know), from its point.
 pub(super) fn ec_of(nist: &str, point: &[u8]) -> Option<Public> {
     let (curve, oid): (&[u8], &str) = match nist {
         "nistp256" => (&[6, 8, 0x2a, 0x86, 0x48, 0xce, 0x3d, 3, 1, 7], "1.2.840.10045.3.1.7"),
         "nistp384" => (&[6, 5, 0x2b, 0x81, 4, 0, 34], "1.3.132.0.34"),
         "nistp521" => (&[6, 5, 0x2b, 0x81, 4, 0, 35], "1.3.132.0.35"),
+        "secp256k1" => (&[6, 5, 0x2b, 0x81, 4, 0, 10], "1.3.132.0.10"),
         _ => return None,
     };
     Some(ec(curve, oid, Some(point)))

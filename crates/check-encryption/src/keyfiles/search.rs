@@ -10,14 +10,15 @@ use super::certificate::{self, is_certificate};
 use super::pem;
 use super::places::{Certificates, Spot, by_name, named};
 use super::private::{Public, is_private, of_der, of_pem};
-use crate::facts::{Certificate, KeyFormat, NotRead, Outcome, Place};
+use super::{age, jwk, pgp, pkcs12};
+use crate::facts::{Certificate, Container, KeyFormat, NotRead, Outcome, Place, PublicKey};
 use crate::root::{Root, is_missing, reason};
 
 /// Bytes of one file, files in all, names in one folder, keys and certificates in all, places that configurations name.
 const MOST_BYTES: usize = 1 << 20;
-const MOST_FILES: usize = 10_000;
-const MOST_NAMES: usize = 10_000;
-const MOST_FOUND: usize = 20_000;
+const MOST_FILES: usize = 50_000;
+const MOST_NAMES: usize = 50_000;
+const MOST_FOUND: usize = 100_000;
 const MOST_NAMED: usize = 1000;
 /// Time kept back for the rest of the probe.
 const RESERVE: Duration = Duration::from_secs(2);
@@ -47,14 +48,18 @@ pub(super) struct Search<'a> {
     pub(super) places: Vec<Place>,
     pub(super) not_read: Vec<NotRead>,
     pub(super) keys: Vec<FoundKey>,
+    pub(super) public_keys: Vec<PublicKey>,
+    pub(super) containers: Vec<Container>,
     pub(super) certificates: Vec<Certificate>,
     pub(super) cut: bool,
     named: BTreeSet<String>,
+    passphrase: Option<Zeroizing<String>>,
 }
 
 impl<'a> Search<'a> {
-    pub(super) const fn new(cx: &'a Cx, root: &'a Root) -> Self {
+    pub(super) const fn new(cx: &'a Cx, root: &'a Root, passphrase: Option<Zeroizing<String>>) -> Self {
         Self {
+            passphrase,
             cx,
             root,
             folders: BTreeSet::new(),
@@ -62,6 +67,8 @@ impl<'a> Search<'a> {
             places: vec![],
             not_read: vec![],
             keys: vec![],
+            public_keys: vec![],
+            containers: vec![],
             certificates: vec![],
             cut: false,
             named: BTreeSet::new(),
@@ -173,13 +180,13 @@ impl<'a> Search<'a> {
             return;
         }
         if metadata.size > MOST_BYTES as u64 {
-            if by_name(&path) {
+            if by_name(&path) || spot.path == path || links.contains(&spot.path) {
                 self.not_read.push(NotRead::new(path, format!("longer than {MOST_BYTES} bytes")));
             }
             return;
         }
         let bytes = match self.cx.read_secret_file(self.root.path(&path), MOST_BYTES).await {
-            Ok(bytes) => Zeroizing::new(bytes),
+            Ok(bytes) => bytes,
             Err(e) if is_missing(&e) => return,
             Err(e) => {
                 self.unread(&path, &e);
@@ -191,22 +198,31 @@ impl<'a> Search<'a> {
     }
 
     fn read(&mut self, spot: &Spot, path: &str, bytes: &[u8]) {
+        let passphrase = self.passphrase.as_ref().map(|passphrase| passphrase.as_str());
         let blocks = pem::blocks(bytes, |label| is_private(label) || is_certificate(label));
         let (mut keys, mut certificates) = (Vec::new(), Vec::new());
         for block in &blocks {
-            let content = block.content.as_ref().map(|content| content.as_slice());
             if is_private(&block.label) {
-                keys.push(of_pem(&block.label, block.encrypted, content));
+                keys.push(of_pem(block, passphrase));
             } else {
-                certificates.push(certificate::read(content));
+                certificates.push(certificate::read(block.content.as_ref().map(|content| content.as_slice())));
             }
         }
         if blocks.is_empty() && bytes.first() == Some(&0x30) {
-            keys.extend(of_der(bytes));
+            if let Some(store) = pkcs12::is_store(bytes).then(|| pkcs12::read(bytes, passphrase)).flatten() {
+                keys.extend(store.keys.into_iter().map(|key| (KeyFormat::Pkcs12, key)));
+                certificates.extend(store.certificates);
+                self.containers.push(Container { name: path.to_owned(), ..store.container });
+            } else {
+                keys.extend(of_der(bytes, passphrase));
+            }
             let whole = certificate::read(Some(bytes));
-            if keys.is_empty() && whole.outcome == Outcome::Present {
+            if keys.is_empty() && certificates.is_empty() && whole.outcome == Outcome::Present {
                 certificates.push(whole);
             }
+        }
+        if blocks.is_empty() {
+            self.other_forms(path, bytes, &mut keys);
         }
         if keys.is_empty() && spot.certificates == Certificates::All {
             let paths = std::str::from_utf8(bytes).map(named).unwrap_or_default();
@@ -224,6 +240,30 @@ impl<'a> Search<'a> {
             position,
             ..certificate
         }));
+    }
+
+    /// JWK, OpenPGP and age.
+    fn other_forms(&mut self, path: &str, bytes: &[u8], keys: &mut Vec<(KeyFormat, Result<Public, &'static str>)>) {
+        keys.extend(pgp::keys(bytes).into_iter().map(|key| (KeyFormat::OpenPgp, key)));
+        keys.extend(age::identities(bytes).into_iter().map(|key| (KeyFormat::Age, key)));
+        self.containers.extend(age::encrypted(bytes).map(|found| Container { name: path.to_owned(), ..found }));
+        for (position, (private, key)) in (1..).zip(jwk::read(bytes)) {
+            match key {
+                Ok(key) if !private => self.public_keys.push(PublicKey {
+                    name: numbered(path, position),
+                    format: KeyFormat::Jwk,
+                    key_type: key.key_type,
+                    bits: key.bits,
+                    curve: key.curve,
+                    purpose: key.purpose,
+                    key_id: key.key_id,
+                    spki_sha256: key.spki,
+                }),
+                // A public half that can't be read is nobody's secret.
+                Err(_) if !private => {}
+                key => keys.push((KeyFormat::Jwk, key)),
+            }
+        }
     }
 
     fn unread(&mut self, path: &str, error: &FileError) {

@@ -151,3 +151,74 @@ proptest! {
         names("root:x:0:0:");
     }
 }
+
+#[tokio::test]
+async fn what_is_no_regular_file_holds_nothing_up() {
+    let machine = Machine::new();
+    machine.file("/etc/nginx/a.key", pair().0.serialize_pem());
+    let fifo = machine.path("/etc/nginx/fifo.key");
+    rustix::fs::mknodat(rustix::fs::CWD, &fifo, rustix::fs::FileType::Fifo, 0o600.into(), 0).unwrap();
+    machine.link("/etc/nginx/zero.key", "/dev/zero");
+    machine.link("/etc/nginx/loop.key", "loop.key");
+    machine.link("/etc/nginx/round", "/etc/nginx");
+    let huge = std::fs::File::create(machine.path("/etc/nginx/huge.pem")).unwrap();
+    huge.set_len(4 << 30).unwrap();
+    let facts = look(&machine).await;
+    assert_eq!(facts["keys"].as_array().unwrap().len(), 1);
+    let unread: Vec<_> = facts["not_read"].as_array().unwrap().iter().map(|n| n["name"].clone()).collect();
+    assert_eq!(unread, ["/etc/nginx/huge.pem", "/etc/nginx/loop.key"]);
+}
+
+#[tokio::test]
+async fn the_same_key_in_two_files_is_named_in_both() {
+    let machine = Machine::new();
+    let (key, certificate) = pair();
+    machine.file("/etc/nginx/a.key", key.serialize_pem());
+    machine.file("/etc/postfix/b.pem", [key.serialize_pem(), certificate].concat());
+    machine.link("/etc/haproxy/a.key", "/etc/nginx/a.key");
+    machine.file("/etc/haproxy/c.key", pair().0.serialize_pem());
+    let facts = look(&machine).await;
+    assert_eq!(named(&facts["keys"], "/etc/nginx/a.key")["copies"], json!(["/etc/postfix/b.pem"]));
+    assert_eq!(named(&facts["keys"], "/etc/postfix/b.pem")["copies"], json!(["/etc/nginx/a.key"]));
+    assert_eq!(named(&facts["keys"], "/etc/haproxy/c.key")["copies"], json!([]));
+}
+
+#[tokio::test]
+async fn published_keys_are_known_and_lists_of_debian_are_read() {
+    let machine = Machine::new();
+    let jwk = r#"{"kty":"OKP","crv":"Ed25519","d":"nWGxne_9WmC6hEr0kuwsxERJxWl7MmkZcDusAxyuf2A","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}"#;
+    machine.file("/etc/nginx/rfc.jwk", jwk);
+    machine.file("/etc/nginx/own.key", pair().0.serialize_pem());
+    let facts = look(&machine).await;
+    let mark = |key: &str, mark: &str| named(&named(&facts["keys"], key)["marks"], mark).clone();
+    let published = mark("/etc/nginx/rfc.jwk", "published");
+    assert_eq!(
+        (&published["outcome"], &published["why"]),
+        (&json!("present"), &json!("RFC 8032, section 7.1, test 1"))
+    );
+    assert_eq!(mark("/etc/nginx/own.key", "published")["outcome"], "absent");
+    assert_eq!(mark("/etc/nginx/own.key", "roca")["outcome"], "absent");
+}
+
+/// Looks at a declared path on this machine.
+async fn declared(path: &std::path::Path) -> Result<Value, model::Failure> {
+    let spec = json!({ "path": path.display().to_string(), "passphrase": null });
+    crate::testing::observe_on(DeclaredKeyFiles, SORT, spec).await
+}
+
+#[tokio::test]
+async fn a_declared_path_must_hold_a_key() {
+    let folder = tempfile::TempDir::new().unwrap();
+    let missing = declared(&folder.path().join("gone")).await.unwrap_err();
+    assert_eq!(missing.class, FailureClass::Missing);
+    std::fs::write(folder.path().join("readme"), "nothing").unwrap();
+    assert_eq!(declared(folder.path()).await.unwrap_err().class, FailureClass::Unreadable);
+    std::fs::write(folder.path().join("key"), pair().0.serialize_pem()).unwrap();
+    let facts = declared(&folder.path().join("key")).await.unwrap();
+    assert_eq!((facts["keys"].as_array().unwrap().len(), &facts["asked"]), (1, &json!("all")));
+    // A huge file that is named alone is said to be unread, whatever its name.
+    let huge = std::fs::File::create(folder.path().join("huge")).unwrap();
+    huge.set_len(4 << 30).unwrap();
+    let facts = declared(&folder.path().join("huge")).await.unwrap();
+    assert_eq!((facts["not_read"].as_array().unwrap().len(), &facts["asked"]), (1, &json!([])));
+}

@@ -12,18 +12,18 @@ use super::packet::{mpint, string, text};
 
 /// A key that was read.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct PublicKey {
+pub(crate) struct PublicKey {
     /// Its type, by its own word.
-    pub(super) kind: String,
+    pub(crate) kind: String,
     /// Bits of modulus or curve; `None` for types that are not known here.
-    pub(super) bits: Option<u32>,
+    pub(crate) bits: Option<u32>,
     /// `SHA256:…`.
-    pub(super) fingerprint: String,
+    pub(crate) fingerprint: String,
 }
 
 impl PublicKey {
     /// Reads a blob; `None` where it is none.
-    pub(super) fn read(blob: &[u8]) -> Option<Self> {
+    pub(crate) fn read(blob: &[u8]) -> Option<Self> {
         let (kind, rest) = string(blob)?;
         let kind = text(kind);
         let bits = match kind.as_str() {

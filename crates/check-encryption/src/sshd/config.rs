@@ -57,7 +57,7 @@ fn block(file: &str, line: u32, criteria: &str) -> MatchBlock {
 }
 
 /// Keyword, in lower case, and the rest of a line; `None` for an empty line or a comment.
-fn split(line: &str) -> Option<(String, String)> {
+pub(crate) fn split(line: &str) -> Option<(String, String)> {
     let line = line.trim();
     if line.is_empty() || line.starts_with('#') {
         return None;
@@ -84,7 +84,7 @@ fn without_comment(text: &str) -> &str {
 }
 
 /// Words, some of them in double quotes.
-fn words(text: &str) -> Vec<String> {
+pub(crate) fn words(text: &str) -> Vec<String> {
     let mut words = vec![String::new()];
     let mut quoted = false;
     for c in text.chars() {
@@ -100,7 +100,7 @@ fn words(text: &str) -> Vec<String> {
 
 /// Splits an `Include` pattern into a folder without wildcards and a pattern for names in it; relative ones lie in
 /// /etc/ssh. `None` where the folder has wildcards too, or the pattern is of a kind that this program does not know.
-pub(super) fn pattern(text: &str) -> Option<(String, String)> {
+pub(crate) fn pattern(text: &str) -> Option<(String, String)> {
     let text = if text.starts_with('/') { text.to_owned() } else { format!("/etc/ssh/{text}") };
     let (folder, name) = text.rsplit_once('/')?;
     let wild = |s: &str| s.contains(['*', '?']);
@@ -109,7 +109,7 @@ pub(super) fn pattern(text: &str) -> Option<(String, String)> {
 }
 
 /// Whether a name fits a pattern with `*` and `?` (glob(7)); a leading dot must be written out.
-pub(super) fn fits(pattern: &str, name: &str) -> bool {
+pub(crate) fn fits(pattern: &str, name: &str) -> bool {
     if name.starts_with('.') && !pattern.starts_with('.') {
         return false;
     }

@@ -9,8 +9,11 @@ use super::super::pem;
 use super::*;
 
 fn of_text(text: &str) -> (KeyFormat, Result<Public, &'static str>) {
-    let block = pem::blocks(text.as_bytes(), is_private).pop().unwrap();
-    of_pem(&block.label, block.encrypted, block.content.as_ref().map(|c| c.as_slice()))
+    of_pem(&pem::blocks(text.as_bytes(), is_private).pop().unwrap(), None)
+}
+
+fn block(label: &str, content: Option<&[u8]>) -> Block {
+    Block { label: label.to_owned(), encrypted: None, content: content.map(|bytes| bytes.to_vec().into()) }
 }
 
 /// Runs a tool; `None` where this machine has none, or one too old for what is asked.
@@ -34,7 +37,7 @@ fn generated_keys_give_the_public_half_of_another_library() {
         assert_eq!((format, public.key_type, public.bits), (KeyFormat::Pkcs8, Some(key_type), Some(bits)));
         assert_eq!(public.spki, Some(expected.clone()));
         assert!(!public.encrypted);
-        let (format, public) = of_der(pair.serialized_der()).unwrap();
+        let (format, public) = of_der(pair.serialized_der(), None).unwrap();
         assert_eq!((format, public.unwrap().spki), (KeyFormat::Pkcs8, Some(expected)));
     }
 }
@@ -117,8 +120,16 @@ fn encryption_hides_what_it_hides() {
         if tool(&words).is_none() {
             continue;
         }
-        let (found, public) = of_text(&std::fs::read_to_string(&hidden).unwrap());
-        assert_eq!((found, public), (format, Ok(Public { encrypted: true, key_type, ..Public::default() })));
+        let text = std::fs::read_to_string(&hidden).unwrap();
+        let (found, public) = of_text(&text);
+        let public = public.unwrap();
+        assert_eq!((found, public.encrypted, public.key_type, public.spki), (format, true, key_type, None));
+        assert_eq!(public.protection.unwrap().cipher.as_deref(), Some("aes-256-cbc"));
+        if format == KeyFormat::EncryptedPkcs8 {
+            let block = pem::blocks(text.as_bytes(), is_private).pop().unwrap();
+            let (wrong, right) = (of_pem(&block, Some("other")).1.unwrap(), of_pem(&block, Some("secret")).1.unwrap());
+            assert!(wrong.spki.is_none() && right.encrypted && right.spki.is_some());
+        }
     }
 }
 
@@ -148,21 +159,21 @@ fn the_keys_of_openssh_are_read() {
 
 #[test]
 fn what_is_no_key_is_not_taken_for_one() {
-    assert_eq!(of_der(include_bytes!("../../../tests/fixtures/certificate.der")), None);
-    assert_eq!(of_der(b"0\x03\x02\x01\x00"), None);
-    let (format, public) = of_pem("RSA PRIVATE KEY", false, Some(b"0\x03\x02\x01\x00"));
+    assert_eq!(of_der(include_bytes!("../../../tests/fixtures/certificate.der"), None), None);
+    assert_eq!(of_der(b"0\x03\x02\x01\x00", None), None);
+    let (format, public) = of_pem(&block("RSA PRIVATE KEY", Some(b"0\x03\x02\x01\x00")), None);
     assert_eq!(format, KeyFormat::Pkcs1);
     assert!(public.is_err());
-    assert!(of_pem("PGP PRIVATE KEY BLOCK", false, Some(b"")).1.is_err());
-    assert!(of_pem("PRIVATE KEY", false, None).1.is_err());
+    assert!(of_pem(&block("STRANGE PRIVATE KEY", Some(b"")), None).1.is_err());
+    assert!(of_pem(&block("PRIVATE KEY", None), None).1.is_err());
 }
 
 proptest! {
     #[test]
     fn any_bytes_are_borne(bytes: Vec<u8>, label in 0usize..6) {
         const LABELS: [&str; 6] = ["PRIVATE KEY", "ENCRYPTED PRIVATE KEY", "RSA PRIVATE KEY", "EC PRIVATE KEY", "DSA PRIVATE KEY", "OPENSSH PRIVATE KEY"];
-        of_pem(LABELS.get(label).unwrap(), false, Some(&bytes)).1.ok();
-        of_der(&bytes);
+        of_pem(&block(LABELS.get(label).unwrap(), Some(&bytes)), Some("secret")).1.ok();
+        of_der(&bytes, Some("secret"));
         let mut ssh = b"openssh-key-v1\0".to_vec();
         ssh.extend(&bytes);
         openssh::public(&ssh);
@@ -176,6 +187,6 @@ proptest! {
         if let Some(byte) = bytes.get_mut(at) {
             *byte = to;
         }
-        of_der(&bytes);
+        of_der(&bytes, Some("secret"));
     }
 }
