@@ -69,7 +69,7 @@ pub(super) async fn get(http: &Http, cx: &Cx) -> Result<Vec<u8>, String> {
         return Err(format!("the answer's status is {status}, and 200 is wanted; {said}"));
     }
     match cx.read_secret_file(&body, MOST).await {
-        Ok(bytes) => Ok(bytes),
+        Ok(bytes) => Ok(bytes.to_vec()),
         Err(e) if e.class == model::FailureClass::Missing => Ok(Vec::new()),
         Err(e) => Err(e.to_string()),
     }
