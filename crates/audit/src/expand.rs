@@ -244,7 +244,11 @@ fn add_data_path(expanded: &mut Expanded, declared: &Declared, path: &DataPathTa
 
 fn key_file(declared: &Declared, keys: &KeyFileTarget, folder: &Path) -> Target {
     let spec = KeyFileTarget {
-        path: folder.join(&keys.path).display().to_string(),
+        // The places of key files are named in full, as links among them are.
+        path: std::path::absolute(folder.join(&keys.path))
+            .unwrap_or_else(|_| folder.join(&keys.path))
+            .display()
+            .to_string(),
         passphrase: keys.passphrase.as_ref().map(|reference| probe::secret_beside(folder, reference)),
     };
     Target {
