@@ -51,8 +51,8 @@ mod tests {
     fn accounts_without_a_shell_are_left_out() {
         assert_eq!(read("www-data:x:33:33::/var/www:/usr/sbin/nologin"), None);
         assert_eq!(read("sync:x:4:65534:sync:/bin:/bin/sync"), None);
-        let empty = read("old:x:7:7::/home/old/:");
-        assert_eq!(empty.map(|a| (a.uid, a.home, a.shell)), Some((7, "/home/old".into(), "/bin/sh".into())));
+        let empty = read("old:x:7:7::/srv/old/:");
+        assert_eq!(empty.map(|a| (a.uid, a.home, a.shell)), Some((7, "/srv/old".into(), "/bin/sh".into())));
     }
 
     proptest! {

@@ -350,11 +350,14 @@ mod tests {
     #[tokio::test]
     async fn accounts_files_and_keys_are_found() {
         let machine = Machine::new();
-        machine.file("/etc/passwd", "root:x:0:0::/root:/bin/bash\nann:x:1000:1000::/home/ann:/bin/sh\nwww:x:33:33::/var/www:/usr/sbin/nologin\n");
+        machine.file(
+            "/etc/passwd",
+            "root:x:0:0::/root:/bin/bash\nann:x:1000:1000::/srv/ann:/bin/sh\nwww:x:33:33::/var/www:/usr/sbin/nologin\n",
+        );
         machine.file("/root/.ssh/authorized_keys", format!("# c\n\n{ED} x\n"));
-        machine.file("/home/ann/.ssh/authorized_keys", format!("restrict {ED}\nnonsense\n"));
+        machine.file("/srv/ann/.ssh/authorized_keys", format!("restrict {ED}\nnonsense\n"));
         machine.file("/var/www/.ssh/authorized_keys", ED);
-        machine.mode("/home/ann/.ssh", 0o777);
+        machine.mode("/srv/ann/.ssh", 0o777);
         let facts = observe(AuthorizedKeys { root: machine.root() }).await.unwrap();
         assert_eq!((&facts["asked"], &facts["patterns_effective"]), (&json!("all"), &json!(false)));
         let keys = facts["keys"].as_array().unwrap();
@@ -365,16 +368,16 @@ mod tests {
             .as_array()
             .unwrap()
             .iter()
-            .find(|f| f["name"] == "ann:/home/ann/.ssh/authorized_keys")
+            .find(|f| f["name"] == "ann:/srv/ann/.ssh/authorized_keys")
             .unwrap();
-        assert!(open["open_to_others"][0].as_str().unwrap().contains("/home/ann/.ssh (mode 0777"), "{open}");
+        assert!(open["open_to_others"][0].as_str().unwrap().contains("/srv/ann/.ssh (mode 0777"), "{open}");
     }
 
     proptest! {
         #[test]
         fn any_line_is_borne(line in "([a-z-]{0,9}(=\"?\\PC{0,9}\"?)?,?){0,6} (ssh-rsa )?\\PC{0,40}", pattern in "\\PC{0,20}") {
             read(&line);
-            expand(&pattern, &Account { name: "a".into(), uid: 1, home: "/home/a".into(), shell: "/bin/sh".into() });
+            expand(&pattern, &Account { name: "a".into(), uid: 1, home: "/srv/a".into(), shell: "/bin/sh".into() });
         }
     }
 }

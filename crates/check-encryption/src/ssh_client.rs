@@ -228,12 +228,12 @@ mod tests {
     #[tokio::test]
     async fn settings_are_found_with_their_scopes() {
         let machine = Machine::new();
-        machine.file("/etc/passwd", "ann:x:1000:1000::/home/ann:/bin/sh\n");
+        machine.file("/etc/passwd", "ann:x:1000:1000::/srv/ann:/bin/sh\n");
         machine.file("/etc/ssh/ssh_config", "Include ssh_config.d/*.conf\nHost *\n  HashKnownHosts yes\n");
         machine.file("/etc/ssh/ssh_config.d/a.conf", "StrictHostKeyChecking=No\n");
         let own = "Host git lab\n ForwardAgent yes\n ProxyCommand secret\nMatch host x\n UserKnownHostsFile /dev/null\n Include inner\n Include config\n";
-        machine.file("/home/ann/.ssh/config", own);
-        machine.file("/home/ann/.ssh/inner", "Host *\nForwardX11 yes\n");
+        machine.file("/srv/ann/.ssh/config", own);
+        machine.file("/srv/ann/.ssh/inner", "Host *\nForwardX11 yes\n");
         let facts = observe(SshClient { root: machine.root() }).await.unwrap();
         let shown = |s: &serde_json::Value| {
             ["name", "scope", "keyword", "value"].map(|k| s[k].as_str().unwrap_or_default().to_owned()).join(" | ")
@@ -241,9 +241,9 @@ mod tests {
         let settings: Vec<String> = facts["settings"].as_array().unwrap().iter().map(shown).collect();
         assert!(settings.contains(&"/etc/ssh/ssh_config.d/a.conf:1 | Host * | stricthostkeychecking | no".to_owned()));
         assert!(settings.contains(&"/etc/ssh/ssh_config:3 | Host * | hashknownhosts | yes".to_owned()));
-        assert!(settings.contains(&"/home/ann/.ssh/config:2 | Host git lab | forwardagent | yes".to_owned()));
+        assert!(settings.contains(&"/srv/ann/.ssh/config:2 | Host git lab | forwardagent | yes".to_owned()));
         assert!(
-            settings.contains(&"/home/ann/.ssh/inner:2 | Match host x; Host * | forwardx11 | yes".to_owned()),
+            settings.contains(&"/srv/ann/.ssh/inner:2 | Match host x; Host * | forwardx11 | yes".to_owned()),
             "{settings:?}"
         );
         assert!(!facts.to_string().contains("secret"));
