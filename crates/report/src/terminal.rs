@@ -263,7 +263,9 @@ fn draw_quiet(page: &mut Page, quiet: &[Block<'_>], after_others: bool) {
     for (wanted, what, look) in
         [(0, "all pass", Look::Good), (1, "nothing applies", Look::Dim), (2, "nothing judged", Look::Doubt)]
     {
-        let blocks: Vec<_> = quiet.iter().filter(|b| sort(&b.counts) == wanted).collect();
+        // The service as a whole, which is no target, is not worth a line where nothing applies to it.
+        let shown = |b: &&Block<'_>| sort(&b.counts) == wanted && (wanted != 1 || !b.lines.is_empty());
+        let blocks: Vec<_> = quiet.iter().filter(shown).collect();
         let targets: usize = blocks.iter().map(|b| b.lines.len().max(1)).sum();
         if blocks.is_empty() {
             continue;

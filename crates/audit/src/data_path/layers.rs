@@ -162,12 +162,9 @@ fn volume_cipher(cipher: &Value) -> Cipher {
     let bits = cipher.get("strength_bits").and_then(Value::as_u64).and_then(|bits| u32::try_from(bits).ok());
     match bits {
         Some(_) if bits_of_nothing(name) => known("cipher_null-ecb"),
-        Some(strength) => Cipher {
-            name: format!("{name} with {strength} bits"),
-            outcome: CipherOutcome::Present,
-            why: None,
-            bits: Some(strength),
-        },
+        Some(strength) => {
+            Cipher { name: name.to_owned(), outcome: CipherOutcome::Present, why: None, bits: Some(strength) }
+        }
         None if bits_of_nothing(name) => known("cipher_null-ecb"),
         None => unknown(name, "the header does not tell the strength of its key"),
     }
