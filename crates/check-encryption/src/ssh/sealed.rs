@@ -58,7 +58,7 @@ enum Direction {
     /// The nonce counts up from a derived one.
     Gcm(LessSafeKey, [u8; NONCE_LEN]),
     /// The counter counts blocks up from a derived one.
-    Ctr { key: EncryptingKey, counter: u128, mac: hmac::Key, after: bool },
+    Ctr { key: Box<EncryptingKey>, counter: u128, mac: Box<hmac::Key>, after: bool },
 }
 
 /// What the bytes that came so far hold.
@@ -128,9 +128,9 @@ impl Direction {
                     _ => (hmac::HMAC_SHA1_FOR_LEGACY_USE_ONLY, 20),
                 };
                 Self::Ctr {
-                    key: EncryptingKey::ctr(key).ok()?,
+                    key: Box::new(EncryptingKey::ctr(key).ok()?),
                     counter: u128::from_be_bytes(derive(agreed, vector, BLOCK).try_into().ok()?),
-                    mac: hmac::Key::new(hash, &derive(agreed, integrity, length)),
+                    mac: Box::new(hmac::Key::new(hash, &derive(agreed, integrity, length))),
                     after: mac.ends_with("-etm@openssh.com"),
                 }
             }
