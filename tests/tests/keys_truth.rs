@@ -41,10 +41,14 @@ impl Lab {
 
     /// What an audit of the folder finds.
     fn facts(&self, more: &str) -> Result<Value> {
-        let inventory = format!("service: lab\npolicy: [baseline]\ntargets:\n  - {{ name: keys, keyfile: {{ path: keys{more} }} }}\n");
+        let inventory = format!(
+            "service: lab\npolicy: [baseline]\ntargets:\n  - {{ name: keys, keyfile: {{ path: keys{more} }} }}\n"
+        );
         self.probity.write("probity.yaml", inventory)?;
         let ended = self.probity.run(["audit", "--out", "pack"])?;
-        for entry in std::fs::read_dir(self.probity.folder().join("pack/evidence")).with_context(|| ended.stderr.clone())? {
+        for entry in
+            std::fs::read_dir(self.probity.folder().join("pack/evidence")).with_context(|| ended.stderr.clone())?
+        {
             let evidence: Value = serde_json::from_slice(&std::fs::read(entry?.path())?)?;
             if evidence["kind"] == "keyfiles" && evidence["target"]["name"] == "keys" {
                 ensure!(evidence["failure"].is_null(), "{}", evidence["failure"]);
@@ -71,12 +75,25 @@ fn the_forms_of_openssl() -> Result<()> {
     let lab = Lab::new()?;
     lab.tool(&["openssl", "genpkey", "-algorithm", "RSA", "-pkeyopt", "rsa_keygen_bits:2048", "-out", "rsa.pem"])?;
     lab.tool(&["openssl", "rsa", "-in", "rsa.pem", "-traditional", "-out", "pkcs1.pem"])?;
-    lab.tool(&["openssl", "rsa", "-in", "rsa.pem", "-traditional", "-aes128", "-passout", "pass:lab", "-out", "old.pem"])?;
+    lab.tool(&[
+        "openssl",
+        "rsa",
+        "-in",
+        "rsa.pem",
+        "-traditional",
+        "-aes128",
+        "-passout",
+        "pass:lab",
+        "-out",
+        "old.pem",
+    ])?;
     lab.tool(&["openssl", "genpkey", "-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:P-384", "-out", "ec.pem"])?;
     lab.tool(&["openssl", "pkey", "-in", "ec.pem", "-outform", "DER", "-out", "ec.der"])?;
     lab.tool(&["openssl", "genpkey", "-algorithm", "X25519", "-out", "x25519.pem"])?;
     let pkcs8 = |more: &[&str], out: &str| {
-        lab.tool(&[&["openssl", "pkcs8", "-topk8", "-in", "ec.pem", "-passout", "pass:lab", "-out", out], more].concat())
+        lab.tool(
+            &[&["openssl", "pkcs8", "-topk8", "-in", "ec.pem", "-passout", "pass:lab", "-out", out], more].concat(),
+        )
     };
     pkcs8(&["-v2", "aes-256-cbc", "-iter", "12345"], "pbes2.pem")?;
     pkcs8(&["-v2", "aes-256-cbc", "-scrypt"], "scrypt.pem")?;
@@ -84,7 +101,8 @@ fn the_forms_of_openssl() -> Result<()> {
     let request = ["openssl", "req", "-x509", "-key", "ec.pem", "-subj", "/CN=lab", "-days", "9", "-out", "ec.crt"];
     lab.tool(&request)?;
     let store = |more: &[&str], out: &str| {
-        let words = ["openssl", "pkcs12", "-export", "-inkey", "ec.pem", "-in", "ec.crt", "-passout", "pass:lab", "-out", out];
+        let words =
+            ["openssl", "pkcs12", "-export", "-inkey", "ec.pem", "-in", "ec.crt", "-passout", "pass:lab", "-out", out];
         lab.tool(&[&words, more].concat())
     };
     store(&["-iter", "3000"], "new.p12")?;
@@ -116,12 +134,19 @@ fn the_forms_of_openssl() -> Result<()> {
     ] {
         let key = key(&facts, name);
         let its = &key["protection"];
-        assert_eq!((&key["encrypted"], &its["scheme"], &its["cipher"]), (&true.into(), &scheme.into(), &cipher.into()), "{key}");
+        assert_eq!(
+            (&key["encrypted"], &its["scheme"], &its["cipher"]),
+            (&true.into(), &scheme.into(), &cipher.into()),
+            "{key}"
+        );
         assert_eq!((&its["kdf"], &its["cost"]), (&kdf.into(), &cost.into()), "{key}");
         assert_eq!(key["spki_sha256"], Value::Null, "{name}");
     }
     let stores = facts["containers"].as_array().context("no stores")?;
-    assert_eq!((&stores[0]["keys"], &stores[0]["certificates"], &stores[0]["mac"]["hash"]), (&1.into(), &Value::Null, &"sha256".into()));
+    assert_eq!(
+        (&stores[0]["keys"], &stores[0]["certificates"], &stores[0]["mac"]["hash"]),
+        (&1.into(), &Value::Null, &"sha256".into())
+    );
     assert_eq!((&stores[1]["certificates"], &stores[1]["mac"]["hash"]), (&1.into(), &"sha1".into()));
 
     // With the passphrase the halves behind PBES2 are seen, and no passphrase is written anywhere.
@@ -129,7 +154,10 @@ fn the_forms_of_openssl() -> Result<()> {
     pkcs8(&["-v2", "aes-256-cbc", "-passout", &format!("pass:{secret}")], "canary.pem")?;
     lab.probity.write("secret", secret)?;
     let facts = lab.facts(", passphrase: \"file:secret\"")?;
-    assert_eq!((&key(&facts, "canary.pem")["spki_sha256"], &key(&facts, "canary.pem")["encrypted"]), (&ec, &true.into()));
+    assert_eq!(
+        (&key(&facts, "canary.pem")["spki_sha256"], &key(&facts, "canary.pem")["encrypted"]),
+        (&ec, &true.into())
+    );
     let material = String::from_utf8(std::fs::read(lab.keys().join("ec.pem"))?)?;
     let line = material.lines().nth(1).context("an empty key")?;
     for folder in ["pack", "pack/evidence"] {
@@ -161,7 +189,8 @@ fn the_forms_of_openssh_age_and_gnupg() -> Result<()> {
         lab.tool(&[&words, &["--quick-generate-key", user, algorithm, "default", "never"][..]].concat())
     };
     let export = |user: &str, out: &str, more: &[&str]| {
-        let words = ["gpg", "--batch", "--quiet", "--pinentry-mode", "loopback", "--passphrase", "lab", "--output", out];
+        let words =
+            ["gpg", "--batch", "--quiet", "--pinentry-mode", "loopback", "--passphrase", "lab", "--output", out];
         lab.tool(&[&words, more, &["--export-secret-keys", user][..]].concat())
     };
     generate("ann", "ed25519/cert,sign", "")?;
@@ -176,7 +205,10 @@ fn the_forms_of_openssh_age_and_gnupg() -> Result<()> {
     let ed = key(&facts, "id_ed25519");
     assert_eq!((&ed["format"], &ed["type"], &ed["encrypted"]), (&"OpenSSH".into(), &"Ed25519".into(), &false.into()));
     let rsa = key(&facts, "id_rsa");
-    assert_eq!((&rsa["bits"], &rsa["protection"]["kdf"], &rsa["protection"]["cost"]), (&1024.into(), &"bcrypt".into(), &33.into()));
+    assert_eq!(
+        (&rsa["bits"], &rsa["protection"]["kdf"], &rsa["protection"]["cost"]),
+        (&1024.into(), &"bcrypt".into(), &33.into())
+    );
     let pem = lab.tool(&["ssh-keygen", "-e", "-m", "PKCS8", "-f", "id_rsa.pub"])?;
     std::fs::write(lab.keys().join("rsa.pub"), pem)?;
     assert_eq!(rsa["spki_sha256"], lab.spki(&["-pubin", "-in", "rsa.pub"])?);
@@ -193,7 +225,11 @@ fn the_forms_of_openssh_age_and_gnupg() -> Result<()> {
     assert_eq!(bob["protection"]["kdf"], "iterated");
     // sec:u:2048:1:KEYID:CREATED:…, then fpr:::::::::FINGERPRINT:
     let field = |record: &str, at: usize| {
-        listed.lines().find(|line| line.starts_with(record)).and_then(|line| line.split(':').nth(at)).unwrap_or_default()
+        listed
+            .lines()
+            .find(|line| line.starts_with(record))
+            .and_then(|line| line.split(':').nth(at))
+            .unwrap_or_default()
     };
     assert_eq!(bob["key_id"], field("fpr", 9));
     let created: jiff::Timestamp = bob["created"].as_str().context("no time")?.parse()?;
@@ -227,7 +263,8 @@ fn many_files_and_hostile_ones() -> Result<()> {
     let took = began.elapsed();
     eprintln!("12,000 files in {} ms, judging and writing included", took.as_millis());
     assert!(facts["keys"].as_array().is_some_and(|keys| keys.len() > 9_600));
-    let unread: Vec<_> = facts["not_read"].as_array().into_iter().flatten().filter_map(|n| n["name"].as_str()).collect();
+    let unread: Vec<_> =
+        facts["not_read"].as_array().into_iter().flatten().filter_map(|n| n["name"].as_str()).collect();
     assert!(unread.len() == 2 && unread[0].ends_with("huge.key") && unread[1].ends_with("loop.key"), "{unread:?}");
     // Loose, as this is not the release build; the bar is measured there.
     assert!(took < Duration::from_secs(60), "{took:?}");

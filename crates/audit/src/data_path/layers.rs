@@ -17,12 +17,13 @@ pub(super) struct Said {
 type Read = fn(&Facts) -> Vec<Said>;
 
 /// The kinds that say something, what is encrypted where they do, and how to read them.
-const KINDS: [(&str, Protects, Read); 8] = [
+const KINDS: [(&str, Protects, Read); 9] = [
     ("backup", Protects::Rest, backup),
     ("database-wire", Protects::Transit, database),
     ("e2ee", Protects::Content, samples),
     ("e2ee-canary", Protects::Content, canary),
     ("luks", Protects::Rest, luks),
+    ("mysql", Protects::Transit, mysql),
     ("ssh", Protects::Transit, ssh),
     ("storage", Protects::Rest, storage),
     ("tls", Protects::Transit, tls),
@@ -115,7 +116,12 @@ fn database(facts: &Facts) -> Vec<Said> {
     let none = Value::Null;
     let (tls, plaintext) = (facts.get("tls").unwrap_or(&none), facts.get("plaintext").unwrap_or(&none));
     let why = |door: &Value, otherwise: &str| door.get("why").and_then(Value::as_str).unwrap_or(otherwise).to_owned();
+    // MySQL refuses a connection in clear only after the password; its settings tell.
+    let tells = facts.get("product").and_then(Value::as_str) != Some("mysql");
     vec![match (text(tls, "outcome"), text(plaintext, "outcome")) {
+        (_, "accepted") if !tells => {
+            Said::not_proven(Protects::Transit, "whether it insists on TLS stands in its settings alone".into())
+        }
         (_, "accepted") => {
             Said::absent(Protects::Transit, "a connection without encryption is let in".into(), Vec::new())
         }
@@ -127,6 +133,30 @@ fn database(facts: &Facts) -> Vec<Said> {
         }
         ("accepted", _) => Said::not_proven(Protects::Transit, why(plaintext, "the door without TLS was not tried")),
         _ => Said::not_proven(Protects::Transit, why(tls, "no connection with TLS was made")),
+    }]
+}
+
+/// Encrypted where no account that may come from another machine is let in without TLS.
+fn mysql(facts: &Facts) -> Vec<Said> {
+    let none = Value::Null;
+    let (settings, accounts) = (facts.get("settings").unwrap_or(&none), facts.get("accounts").unwrap_or(&none));
+    let insists = list(settings.get("items"))
+        .any(|s| text(s, "name") == "require_secure_transport" && text(s, "value").eq_ignore_ascii_case("on"));
+    let is = |account: &Value, key: &str| account.get(key).and_then(Value::as_bool) == Some(true);
+    let mut bare =
+        list(accounts.get("items")).filter(|a| is(a, "remote") && !is(a, "locked") && !is(a, "requires_tls"));
+    vec![match (insists, text(accounts, "outcome"), bare.next()) {
+        (true, ..) | (false, "present", None) => Said::present(
+            Protects::Transit,
+            vec![unknown("cipher suites of TLS", "a target of the sort tls shows them")],
+        ),
+        (false, _, Some(account)) => {
+            Said::absent(Protects::Transit, format!("{} may log in without TLS", text(account, "name")), Vec::new())
+        }
+        (false, ..) => {
+            let why = accounts.get("why").and_then(Value::as_str).unwrap_or("its accounts could not be read");
+            Said::not_proven(Protects::Transit, why.to_owned())
+        }
     }]
 }
 

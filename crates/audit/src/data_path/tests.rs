@@ -121,6 +121,14 @@ fn changed(kind: &str, pointer: &str, value: Value) -> Value {
     facts
 }
 
+/// It insists on TLS neither for all nor for one account that may come from elsewhere.
+fn bare_mysql() -> Value {
+    let mut facts = changed("mysql", "/settings/items", json!([]));
+    let account = json!({ "name": "'app'@'%'", "remote": true, "locked": false, "requires_tls": false });
+    *facts.pointer_mut("/accounts/items").unwrap() = json!([account]);
+    facts
+}
+
 #[test]
 fn what_each_kind_says() {
     use Outcome::{Absent, NotProven, Present};
@@ -140,6 +148,9 @@ fn what_each_kind_says() {
         ("database-wire", fixture("database-wire"), Present),
         ("database-wire", changed("database-wire", "/plaintext/outcome", json!("accepted")), Absent),
         ("database-wire", changed("database-wire", "/plaintext/outcome", json!("not_proven")), NotProven),
+        ("mysql", fixture("mysql"), Present),
+        ("mysql", changed("mysql", "/settings/items", json!([])), Present),
+        ("mysql", bare_mysql(), Absent),
         ("e2ee", fixture("e2ee"), NotProven),
         ("e2ee", changed("e2ee", "/stores/stores/0/claim", json!("refuted")), Absent),
         ("e2ee-canary", fixture("e2ee-canary"), NotProven),
