@@ -276,4 +276,5 @@ fn together<'a>(target: &str, layers: impl Iterator<Item = &'a Layer>) -> (Outco
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test may panic")]
 mod tests;

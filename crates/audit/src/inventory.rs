@@ -298,10 +298,9 @@ fn subject(file: &mut File<'_>, item: &Node, fields: &Fields<'_>) -> Option<Subj
     let (key, node) = match given.as_slice() {
         [one] => *one,
         [] => {
-            let help = "give it one of 'tls: { endpoint: \"host:port\" }', 'ssh: { endpoint: \"host\" }', \
-                        'disk: { device: /dev/vdb }', 'backup: { restic: … }', 'keyfile: { path: … }', 'host: {}'";
+            let help = format!("give it one of {}; see docs/inventory.md", SUBJECTS.join(", "));
             let message = "the target does not say what it is".into();
-            file.error("missing-field", fields.start.clone(), message, Some(help.to_owned()));
+            file.error("missing-field", fields.start.clone(), message, Some(help));
             return None;
         }
         [_, (second, _), ..] => {

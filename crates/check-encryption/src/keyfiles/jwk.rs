@@ -112,7 +112,8 @@ fn unsigned(number: &[u8]) -> Vec<u8> {
     let start = number.iter().position(|byte| *byte != 0).unwrap_or(number.len());
     let digits = number.get(start..).unwrap_or_default();
     let sign = digits.first().is_none_or(|first| first & 0x80 != 0);
-    [&[0][..usize::from(sign)], digits].concat()
+    let sign: &[u8] = if sign { &[0] } else { &[] };
+    [sign, digits].concat()
 }
 
 #[cfg(test)]

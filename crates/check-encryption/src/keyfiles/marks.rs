@@ -39,11 +39,14 @@ const PUBLISHED: [(&str, &str); 6] = [
     ("06e3fd8fda29bb60ab59557de61edb0aecdb231134be30e75b455f8e1b792fa9", "RFC 8032, section 7.1, test 1"),
 ];
 
+/// A list's text, or why it could not be read.
+type List = Arc<Result<Vec<u8>, String>>;
+
 /// The lists of Debian's packages that are asked for, by sort and size, read once.
 pub(super) struct Marks<'a> {
     cx: &'a Cx,
     root: &'a Root,
-    lists: Mutex<BTreeMap<u32, Arc<Result<Vec<u8>, String>>>>,
+    lists: Mutex<BTreeMap<u32, List>>,
 }
 
 impl<'a> Marks<'a> {

@@ -151,8 +151,11 @@ fn key(body: &[u8]) -> Option<Public> {
 /// The public half (RFC 9580, section 5.5.5).
 fn public(algorithm: u8, rest: &mut &[u8]) -> Option<Public> {
     let plain = |key_type, bits| Public { key_type: Some(key_type), bits, ..Public::default() };
-    let signless =
-        |number: &[u8]| [&[0][..usize::from(number.first().is_some_and(|b| b & 0x80 != 0))], number].concat();
+    // As ASN.1 writes it, so that it has the same bytes wherever it stands.
+    let signless = |number: &[u8]| {
+        let sign: &[u8] = if number.first().is_some_and(|b| b & 0x80 != 0) { &[0] } else { &[] };
+        [sign, number].concat()
+    };
     Some(match algorithm {
         1..=3 => {
             let (modulus, exponent) = (mpi(rest)?, mpi(rest)?);
@@ -160,12 +163,15 @@ fn public(algorithm: u8, rest: &mut &[u8]) -> Option<Public> {
         }
         16 => {
             let prime = bits(mpi(rest)?);
-            (mpi(rest)?, mpi(rest)?);
+            mpi(rest)?;
+            mpi(rest)?;
             plain(KeyType::Other, prime)
         }
         17 => {
             let prime = bits(mpi(rest)?);
-            (mpi(rest)?, mpi(rest)?, mpi(rest)?);
+            mpi(rest)?;
+            mpi(rest)?;
+            mpi(rest)?;
             plain(KeyType::Dsa, prime)
         }
         18 | 19 | 22 => {
