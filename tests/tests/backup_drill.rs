@@ -1,7 +1,7 @@
 //! Restore drills on real repositories: what came back, the canary over several runs, and that nothing is left behind.
 
 use anyhow::{Context as _, Result, ensure};
-use serde_json::Value;
+use serde_json::{Value, json};
 use tests::{Audited, Borg, BorgKey, Probity, Restic, this_host};
 
 const DRILL: &[&str] = &["drill", "--allow-commands"];
@@ -57,6 +57,8 @@ fn what_comes_back_is_what_was_written_and_the_canary_flies_from_drill_to_drill(
     let samples = samples.as_array().context("a list")?;
     ensure!(samples.len() == 11 && samples.iter().all(is_same), "{samples:?}");
     ensure!(fact(&first, "/restored/files")? == 11, "the whole copy came back");
+    let list = fact(&first, "/list")?;
+    ensure!(list == json!({ "outcome": "present", "why": null, "of": 11, "there": 11 }), "{list}");
     ensure!(fact(&first, "/canary/outcome")? == "not_proven" && canary.exists(), "the first drill plants one");
     ensure!(first.verdict("BAK-RESTORE") == "inconclusive", "{}", first.finished);
     nothing_is_left(&first.probity)?;
@@ -75,6 +77,54 @@ fn what_comes_back_is_what_was_written_and_the_canary_flies_from_drill_to_drill(
     ensure!(third.reasons("BAK-RESTORE").contains("earlier evidence"), "{}", third.reasons("BAK-RESTORE"));
     third.probity.run(["verify", "pack"])?.expect_code(0)?;
     ensure!(restic.run(&["list", "locks"])?.stdout.trim().is_empty(), "the repository was not written to");
+    Ok(())
+}
+
+#[test]
+fn a_folder_that_the_copy_lacks_is_missed_though_no_sample_lies_in_it() -> Result<()> {
+    let restic = Restic::empty()?;
+    let lost = restic.source().join("lost");
+    std::fs::create_dir_all(&lost)?;
+    std::fs::write(lost.join("empty"), "")?;
+    std::thread::sleep(std::time::Duration::from_secs(2));
+    let (source, host) = (restic.source(), this_host());
+    let target = restic_target(&restic, "whole: true, samples: 3");
+    let exclude = format!("--exclude={}", lost.display());
+    let arguments = ["backup", "--quiet", "--host", &host, &exclude, &source.to_string_lossy()];
+    restic.run(&arguments)?.expect_code(0)?;
+    let drilled = Audited::of("backup-full", &target, DRILL)?;
+    let list = drilled.fact("backup-restore", "/list")?;
+    ensure!(
+        list.get("of") == Some(&json!(12)) && list.get("there") == Some(&json!(11)),
+        "{list}\n{}",
+        drilled.finished
+    );
+    ensure!(list.get("why").and_then(Value::as_str).is_some_and(|why| why.contains("lost/empty")), "{list}");
+    let samples = drilled.fact("backup-restore", "/samples/samples")?;
+    ensure!(samples.as_array().is_some_and(|samples| samples.iter().all(is_same)), "{samples}");
+    ensure!(drilled.verdict("BAK-RESTORE") == "fail", "{}", drilled.finished);
+    Ok(())
+}
+
+#[test]
+fn a_folder_that_was_moved_there_later_is_not_missed() -> Result<()> {
+    let restic = Restic::empty()?;
+    // Beside the source, so that moving changes no time of the file in it.
+    let (outside, inside) = (restic.source().with_file_name("outside"), restic.source().join("inside"));
+    std::fs::create_dir_all(&outside)?;
+    std::fs::write(outside.join("old"), "old")?;
+    std::thread::sleep(std::time::Duration::from_secs(2));
+    restic.backup(&[&restic.source()], &this_host(), &[], None)?.finished.expect_code(0)?;
+    std::thread::sleep(std::time::Duration::from_secs(2));
+    std::fs::rename(&outside, &inside)?;
+    let target = restic_target(&restic, "whole: true").replace("drill:", "compare_with_source: true, drill:");
+    let drilled = Audited::of("backup-full", &target, DRILL)?;
+    let list = drilled.fact("backup-restore", "/list")?;
+    ensure!(list.get("outcome") == Some(&json!("not_proven")), "{list}\n{}", drilled.finished);
+    ensure!(list.get("why").and_then(Value::as_str).is_some_and(|why| why.contains("inside/old")), "{list}");
+    let audited = Audited::of("baseline", &target, &["audit"])?;
+    let complete = audited.fact("backup", "/catalogue/snapshots/0/complete")?;
+    ensure!(complete.get("outcome") == Some(&json!("not_proven")), "{complete}");
     Ok(())
 }
 
@@ -131,7 +181,9 @@ fn another_machines_copy_is_not_compared_with_files_of_this_one() -> Result<()> 
     let restic = Restic::empty()?;
     std::thread::sleep(std::time::Duration::from_secs(2));
     restic.backup(&[&restic.source()], "elsewhere", &[], None)?.finished.expect_code(0)?;
-    let target = restic_target(&restic, "whole: true").replace(&format!("[{}]", this_host()), "[elsewhere]");
+    let canary = restic.source().join("probity-canary");
+    let asked = format!("whole: true, canary: \"{}\"", canary.display());
+    let target = restic_target(&restic, &asked).replace(&format!("[{}]", this_host()), "[elsewhere]");
     let drilled = Audited::of("backup-full", &target, DRILL)?;
     ensure!(drilled.fact("backup-restore", "/samples/outcome")? == "not_proven", "{}", drilled.finished);
     ensure!(
@@ -140,5 +192,6 @@ fn another_machines_copy_is_not_compared_with_files_of_this_one() -> Result<()> 
         drilled.finished
     );
     ensure!(drilled.verdict("BAK-RESTORE") == "inconclusive", "{}", drilled.finished);
+    ensure!(!canary.exists(), "no canary is planted on a machine that the copy is not of");
     Ok(())
 }

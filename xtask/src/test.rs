@@ -11,7 +11,7 @@ use crate::{docs, tidy};
 /// What the tests need from Debian: the program that shows that it is there, and the package that brings it.
 ///
 /// Without one of them its tests fail; nothing is skipped in silence.
-const PACKAGES: [(&str, &str); 26] = [
+const PACKAGES: [(&str, &str); 27] = [
     ("nginx", "nginx"),
     ("openssl", "openssl"),
     ("sshd", "openssh-server"),
@@ -38,6 +38,7 @@ const PACKAGES: [(&str, &str); 26] = [
     ("mariadbd", "mariadb-server"),
     ("mariabackup", "mariadb-backup"),
     ("redis-server", "redis-server"),
+    ("faketime", "faketime"),
 ];
 
 /// Runs every step; the first failure ends it.

@@ -8,7 +8,7 @@ mod restore;
 
 use model::Asked;
 pub use read::{ReadBudget, ReadCommand, ReadError, ReadErrors, ReadFacts, ReadOutcome, ReadPart, Structure};
-pub use restore::{Canary, Covered, Query, RestoreExpected, RestoreFacts, Restored, Sample, Samples};
+pub use restore::{Canary, Covered, FileList, Query, RestoreExpected, RestoreFacts, Restored, Sample, Samples};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 

@@ -29,6 +29,7 @@ mod zip;
 use std::io::{self, Read, Seek, SeekFrom};
 use std::rc::Rc;
 
+pub(crate) use checksum::crc32;
 pub use detect::{Detected, Format, Packing, Seal, detect};
 
 use input::{Halt, Input, Jumping, Meter, Raw, Step};
@@ -162,6 +163,8 @@ pub struct Inspection {
     pub prepared: Option<bool>,
     /// Stretches of log that belong to it.
     pub log: Vec<LogRange>,
+    /// Where in the binary log of MariaDB or MySQL it was taken: the file's name, and the place in it.
+    pub binlog: Option<(String, u64)>,
     /// Of the paths that were asked for, those under which at least one file was seen; see [`inspect_for`]. They are
     /// compared without a slash in front.
     pub held: Vec<String>,
@@ -199,6 +202,7 @@ impl Inspection {
             incremental: None,
             prepared: None,
             log: Vec::new(),
+            binlog: None,
             held: Vec::new(),
             unseen: Vec::new(),
             names: Vec::new(),

@@ -10,6 +10,7 @@ pub mod facts;
 pub mod format;
 mod measure;
 mod pattern;
+mod quiet;
 mod read;
 mod references;
 mod restore;

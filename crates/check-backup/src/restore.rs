@@ -4,12 +4,14 @@
 //! inventory names a file for it.
 
 mod account;
+mod archive;
 mod canary;
 mod choose;
 mod copies;
 mod database;
 mod early;
 mod files;
+mod list;
 mod mariadb;
 mod postgres;
 mod redis;
@@ -142,6 +144,14 @@ async fn of_files(
         return Ok(files::nothing(spec, adapter.kind(), repository));
     };
     let copy = copies::FileCopy::of(source, &name, cx).await?;
+    if copy.format() == Format::PgBasebackup && copy.seen.incremental == Some(true) {
+        let name = copy.name();
+        let message = format!(
+            "{name}: an incremental base backup is not restored by itself; combine it with those that it needs \
+             (pg_combinebackup), and name the result"
+        );
+        return Err(Failure::new(FailureClass::Missing, message));
+    }
     match copy.format() {
         Format::PgDumpCustom
         | Format::PgDumpDirectory
@@ -151,6 +161,9 @@ async fn of_files(
         | Format::PgBasebackup => postgres::drill(spec, drill, postgres::From::Files(&copy), about, cx).await,
         Format::MysqlDump | Format::Mariabackup | Format::Xbstream => {
             mariadb::drill(spec, drill, &copy, about, cx).await
+        }
+        Format::Tar | Format::Zip | Format::Folder => {
+            files::drill(spec, drill, &archive::Archives::new(source), cx).await
         }
         Format::RedisRdb => redis::drill(spec, drill, &copy, about, cx).await,
         other => {

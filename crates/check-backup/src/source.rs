@@ -1,5 +1,6 @@
 //! What keeps copies: one adapter a file, one common form of what they find.
 
+mod binlog;
 pub(crate) mod borg;
 pub(crate) mod files;
 pub(crate) mod pgbackrest;

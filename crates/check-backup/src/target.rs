@@ -43,6 +43,9 @@ pub struct BackupTarget {
     /// Names of files and folders that the job leaves out, `*` for anything: not missed in that comparison.
     #[serde(default)]
     pub except: Vec<String>,
+    /// The job stays on the file system of each path (`--one-file-system`): what is mounted below it is not missed.
+    #[serde(default)]
+    pub one_file_system: bool,
     /// The restore drill; without it none is done.
     #[serde(default)]
     pub drill: Option<Drill>,
@@ -215,6 +218,10 @@ pub struct Files {
     /// Where the write-ahead log of base backups is archived: a path whose last part may hold `*`, such as `/srv/wal/*`.
     #[serde(default)]
     pub wal: Option<String>,
+    /// Where the binary log of MariaDB or MySQL is kept: a path whose last part may hold `*`, such as
+    /// `/srv/binlog/mysql-bin.*`.
+    #[serde(default)]
+    pub binlog: Option<String>,
 }
 
 /// Objects below a prefix of an S3-compatible store, each a copy.
@@ -335,6 +342,11 @@ impl BackupTarget {
             let why = "a drill that compares nothing shows nothing; leave it out for 20, or write 1 or more";
             return Err(("drill.samples".into(), why.into()));
         }
+        if self.drill.as_ref().is_some_and(|d| d.rpo.is_some() && d.canary.is_none() && d.canary_query.is_none()) {
+            let why =
+                "only a canary shows how old what came back is; add 'canary: PATH', or 'canary_query' for a database";
+            return Err(("drill.rpo".into(), why.into()));
+        }
         if let Some(zone) = self.files.as_ref().and_then(|files| files.timezone.as_deref()) {
             jiff::tz::TimeZone::get(zone).map_err(|_| {
                 let message = format!("'{zone}' is no time zone that is known here; write one such as Europe/Zurich");
@@ -412,7 +424,7 @@ impl BackupTarget {
         }
         if let Some(files) = &mut self.files {
             join(&mut files.pattern);
-            files.wal.iter_mut().for_each(join);
+            files.wal.iter_mut().chain(&mut files.binlog).for_each(join);
         }
         if let Some(s3) = &mut self.s3 {
             secret(&mut s3.access_key);
@@ -428,6 +440,7 @@ impl BackupTarget {
         let files = self.files.as_ref();
         let patterns = files.map(|f| ("files.pattern".to_owned(), Some(&f.pattern))).into_iter();
         let patterns = patterns.chain(files.map(|f| ("files.wal".to_owned(), f.wal.as_ref())));
+        let patterns = patterns.chain(files.map(|f| ("files.binlog".to_owned(), f.binlog.as_ref())));
         let logs = self.logs.iter().enumerate().map(|(at, log)| (format!("logs.{at}"), Some(log)));
         for (field, pattern) in patterns.chain(logs) {
             pattern.map_or(Ok(()), |text| pattern_is_plain(text)).map_err(|why| (field, why))?;
@@ -516,6 +529,8 @@ mod tests {
                 "file:PATH",
             ),
             (drill(json!({ "samples": 0 })), "drill.samples", "nothing"),
+            (drill(json!({ "rpo": "26h" })), "drill.rpo", "canary"),
+            (json!({ "files": { "pattern": "/srv/*", "binlog": "/srv/*/bin.*" } }), "files.binlog", "'*' alone"),
             (drill(json!({ "live": "host=/run password = 'hunter2'" })), "drill.live", "passfile"),
             (drill(json!({ "live": "host=/run password\t=hunter2" })), "drill.live", "passfile"),
             (drill(json!({ "live": "postgresql://u:hunter2@h/x" })), "drill.live", "pairs"),

@@ -88,6 +88,8 @@ pub struct Metadata {
     pub is_dir: bool,
     /// A symbolic link.
     pub is_symlink: bool,
+    /// The number of the file system that it lies on: another one than its folder's where something is mounted there.
+    pub device: u64,
 }
 
 /// The names in a folder.
@@ -264,6 +266,7 @@ impl Cx {
             is_file: found.is_file(),
             is_dir: found.is_dir(),
             is_symlink: found.is_symlink(),
+            device: found.dev(),
         })
     }
 

@@ -1,6 +1,7 @@
 //! Runs probes on targets: every pair leaves exactly one piece of evidence, whatever happens.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -266,6 +267,14 @@ async fn full(journal: Option<&Arc<Journal>>, limits: &Limits) -> String {
             if let Some(folder) = full.and_then(|at| folders.get(at)) {
                 let folder = folder.display();
                 return Err(format!("the file system of {folder} is nearly full; choose another with --scratch"));
+            }
+            // Nor what takes the last files that can be made on it.
+            let few = |folder: &PathBuf| tree::files(folder).is_ok_and(|(free, all)| tree::few(free, all));
+            if let Some(folder) = folders.iter().find(|folder| few(folder)) {
+                let folder = folder.display();
+                return Err(format!(
+                    "the file system of {folder} can hold few more files (df -i); choose another with --scratch"
+                ));
             }
             let free = spaces.iter().map(|(free, _)| *free).min().unwrap_or(u64::MAX);
             if !due && free >= floor {

@@ -11,6 +11,8 @@ use rustix::io::{Errno, Result};
 
 /// Rounds without progress before giving up: processes that were ended a moment ago may still write.
 const ROUNDS: u32 = 20;
+/// Files that a drill leaves to be made on the scratch folders' file system, or a twentieth of all where that is less.
+const KEEP_FILES: u64 = 10_000;
 
 /// Opens a folder; a symbolic link is none.
 pub(crate) fn open(parent: BorrowedFd<'_>, name: &CStr) -> Result<OwnedFd> {
@@ -148,6 +150,17 @@ pub(crate) fn space(path: &Path) -> std::io::Result<(u64, u64)> {
     Ok((found.f_bavail.saturating_mul(found.f_frsize), found.f_blocks.saturating_mul(found.f_frsize)))
 }
 
+/// Files of a file system that may still be made, and files in all; both are 0 where it has no such bound.
+pub(crate) fn files(path: &Path) -> std::io::Result<(u64, u64)> {
+    let found = rustix::fs::statvfs(path)?;
+    Ok((found.f_favail, found.f_files))
+}
+
+/// Whether so few files can still be made that the machine's own work would suffer.
+pub(crate) fn few(free: u64, all: u64) -> bool {
+    all > 0 && free < KEEP_FILES.min(all / 20)
+}
+
 #[cfg(test)]
 #[allow(clippy::unwrap_used, reason = "a test may panic")]
 mod tests {
@@ -194,6 +207,16 @@ mod tests {
         drop(folder);
         empty(open_path(dir.path()).as_fd(), c"").unwrap();
         assert!(names(open_path(dir.path()).as_fd()).unwrap().is_empty());
+    }
+
+    #[test]
+    fn a_file_system_tells_what_is_left() {
+        let dir = tempfile::tempdir().unwrap();
+        let ((free, all), (left, files)) = (space(dir.path()).unwrap(), super::files(dir.path()).unwrap());
+        assert!(free <= all && left <= files);
+        assert!(super::files(&dir.path().join("none")).is_err());
+        assert!(few(49, 1_000) && !few(50, 1_000) && few(9_999, 1_000_000) && !few(10_000, 1_000_000));
+        assert!(!few(0, 0), "btrfs has no bound");
     }
 
     #[test]

@@ -95,6 +95,20 @@ impl Mariadb {
         Ok(file)
     }
 
+    /// The same by a client whose clock is so many hours ahead.
+    ///
+    /// # Errors
+    /// When it fails, or `faketime` is missing.
+    pub fn dump_later(&self, database: &str, hours: u32) -> Result<PathBuf> {
+        let file = self.path(&format!("{database}-later.sql"));
+        let mut command = Command::new(program("faketime")?);
+        command.current_dir(self.folder.path()).args(["-f", &format!("+{hours}h")]).arg(program("mariadb-dump")?);
+        command.arg("--no-defaults").arg("--user=root").arg(format!("--socket={}", self.socket().display()));
+        command.arg("-r").arg(&file).args(["--databases", database]).env("TZ", "UTC");
+        run(&mut command)?.expect_code(0)?;
+        Ok(file)
+    }
+
     /// A full backup by `mariabackup`, not prepared, under that name in the server's folder.
     ///
     /// # Errors

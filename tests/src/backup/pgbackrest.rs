@@ -8,7 +8,7 @@ use anyhow::{Context as _, Result, ensure};
 use serde_json::Value;
 
 use super::postgres::Postgres;
-use super::{START, files, flip_middle, run};
+use super::{START, Working, cut, files, flip_middle, largest, run};
 use crate::probity::Finished;
 use crate::process::program;
 
@@ -37,8 +37,22 @@ impl Pgbackrest {
     /// # Errors
     /// When PostgreSQL or pgBackRest is missing or fails.
     pub fn empty(cipher: Cipher) -> Result<Self> {
+        Self::made(cipher, 0)
+    }
+
+    /// One full backup, of a cluster whose clock is so many hours ahead: it tells the time of its backups.
+    ///
+    /// # Errors
+    /// As [`Pgbackrest::empty`], and when `faketime` is missing.
+    pub fn later(hours: u32) -> Result<Self> {
+        let pgbackrest = Self::made(Cipher::None, hours)?;
+        pgbackrest.backup("full")?;
+        Ok(pgbackrest)
+    }
+
+    fn made(cipher: Cipher, hours: u32) -> Result<Self> {
         let program = program("pgbackrest")?;
-        let postgres = Postgres::with_settings(|here| {
+        let postgres = Postgres::later(hours, |here| {
             format!(
                 "wal_level = replica\narchive_mode = on\narchive_command = '{} --config={}/pgbackrest.conf \
                  --stanza={STANZA} archive-push %p'",
@@ -103,6 +117,30 @@ impl Pgbackrest {
         let largest = sized.collect::<Result<Vec<_>>>()?.into_iter().max();
         flip_middle(&largest.context("the full backup has no files")?.1)?;
         Ok(pgbackrest)
+    }
+
+    /// A full backup, and the end of its largest file cut off. Only `verify` and a restore see it.
+    ///
+    /// # Errors
+    /// As [`Pgbackrest::empty`].
+    pub fn truncated() -> Result<Self> {
+        let pgbackrest = Self::good(Cipher::None)?;
+        cut(&largest(&pgbackrest.repository().join("backup"))?, 100)?;
+        Ok(pgbackrest)
+    }
+
+    /// A backup that does not come to its end, and so keeps the stanza locked: it waits for a checkpoint that takes its
+    /// time.
+    ///
+    /// # Errors
+    /// When pgBackRest does not say that a backup runs.
+    pub fn at_work(&self) -> Result<Working> {
+        self.postgres.sql("app", "insert into users (name) select md5(i::text) from generate_series(1, 50000) i")?;
+        let mut command = self.postgres.command(&self.program.to_string_lossy());
+        command.arg(format!("--config={}", self.config().display())).arg(format!("--stanza={STANZA}"));
+        Working::start(command.args(["--no-start-fast", "--type=full", "backup"]), "the backup runs", || {
+            Ok(self.info()?.pointer("/status/lock/backup/held") == Some(&Value::Bool(true)))
+        })
     }
 
     /// A full backup and a hole in the WAL after it: one archived segment is gone, later ones are there. Neither

@@ -10,6 +10,7 @@ use tempfile::TempDir;
 
 use super::{Daemon, run};
 use crate::probity::Finished;
+use crate::process::program;
 
 /// Where Debian keeps the programs of each version.
 const PROGRAMS: &str = "/usr/lib/postgresql";
@@ -64,6 +65,14 @@ impl Postgres {
     /// # Errors
     /// As [`Postgres::start`].
     pub fn with_settings(settings: impl FnOnce(&Path) -> String) -> Result<Self> {
+        Self::later(0, settings)
+    }
+
+    /// The same with a clock that is so many hours ahead of this machine's.
+    ///
+    /// # Errors
+    /// As [`Postgres::start`], and when `faketime` is missing.
+    pub fn later(hours: u32, settings: impl FnOnce(&Path) -> String) -> Result<Self> {
         let (folder, programs, owner) = (TempDir::new()?, programs()?, owner()?);
         let here = folder.path();
         if let Some((user, group)) = owner {
@@ -81,7 +90,12 @@ impl Postgres {
         );
         std::fs::write(&file, text)?;
         // SIGINT is the fast shutdown.
-        let server = Daemon::start(command("postgres").args(["-D", "data"]), &here.join("log"), Signal::INT, || {
+        let mut server = command("postgres");
+        if hours > 0 {
+            server = command(&program("faketime")?.to_string_lossy());
+            server.args(["-f", &format!("+{hours}h")]).arg(programs.join("postgres"));
+        }
+        let server = Daemon::start(server.args(["-D", "data"]), &here.join("log"), Signal::INT, || {
             Ok(run(&mut command("pg_isready"))?.code == Some(0))
         })?;
         let postgres = Self { _server: server, programs, owner, folder };
@@ -120,6 +134,19 @@ impl Postgres {
         let file = self.path(&format!("{database}.{}", format.word()));
         let to = file.to_string_lossy();
         self.run("pg_dump", &["--format", format.word(), "--file", &to, database])?.expect_code(0)?;
+        Ok(file)
+    }
+
+    /// The same by a client whose clock is so many hours ahead.
+    ///
+    /// # Errors
+    /// When it fails, or `faketime` is missing.
+    pub fn dump_later(&self, database: &str, hours: u32) -> Result<PathBuf> {
+        let (file, clock) = (self.path(&format!("{database}.later")), program("faketime")?);
+        let (to, ahead) = (file.to_string_lossy(), format!("+{hours}h"));
+        let dump = self.programs.join("pg_dump");
+        let arguments = ["-f", &ahead, &dump.to_string_lossy(), "--format", "custom", "--file", &to, database];
+        self.run(&clock.to_string_lossy(), &arguments)?.expect_code(0)?;
         Ok(file)
     }
 

@@ -25,7 +25,7 @@ impl Redis {
     /// # Errors
     /// When Redis is missing or fails.
     pub fn empty() -> Result<Self> {
-        Self::with_arguments(&[])
+        Self::start(0, &[])
     }
 
     /// The same with more arguments, which win. The user `default` must be let in without a password through the socket.
@@ -33,6 +33,18 @@ impl Redis {
     /// # Errors
     /// As [`Redis::empty`].
     pub fn with_arguments(more: &[&str]) -> Result<Self> {
+        Self::start(0, more)
+    }
+
+    /// The same with a clock that is so many hours ahead of this machine's.
+    ///
+    /// # Errors
+    /// As [`Redis::empty`], and when `faketime` is missing.
+    pub fn later(hours: u32) -> Result<Self> {
+        Self::start(hours, &[])
+    }
+
+    fn start(hours: u32, more: &[&str]) -> Result<Self> {
         let folder = TempDir::new()?;
         let here = folder.path();
         let cli = |arguments: &[&str]| -> Result<Finished> {
@@ -40,6 +52,10 @@ impl Redis {
             run(command.env_clear().current_dir(here).args(["-s", "socket"]).args(arguments))
         };
         let mut command = Command::new(program("redis-server")?);
+        if hours > 0 {
+            command = Command::new(program("faketime")?);
+            command.args(["-f", &format!("+{hours}h")]).arg(program("redis-server")?);
+        }
         command.current_dir(here).env_clear().args(["--port", "0", "--unixsocket", "socket", "--save", ""]);
         command.args(["--appendonly", "no", "--daemonize", "no", "--dir"]).arg(here).args(more);
         // SIGINT ends it without a save.

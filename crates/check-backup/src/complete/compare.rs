@@ -5,19 +5,16 @@ use std::collections::{BTreeMap, HashMap};
 use std::hash::{BuildHasher as _, RandomState};
 
 use jiff::Timestamp;
-use model::FailureClass;
 use probe::Cx;
 
 use crate::derive::series;
 use crate::facts::{Basis, Complete, Outcome, Snapshot};
-use crate::pattern::fits;
+use crate::quiet::{Quiet, Walk};
 use crate::source::{Adapter, Entry, Repository};
 use crate::target::BackupSpec;
 
 /// Files that are compared.
 const MOST_FILES: usize = 2_000_000;
-/// Names in one folder.
-const MOST_NAMES: usize = 1_000_000;
 /// Missing files that are named.
 const MOST_NAMED: usize = 5;
 
@@ -82,8 +79,8 @@ async fn compare(spec: &BackupSpec, adapter: &dyn Adapter, snapshot: &Snapshot, 
     if held.len() >= MOST_FILES {
         return Complete::unknown(format!("it holds more than {MOST_FILES} files, too many to compare"));
     }
-    let mut walk =
-        Walk { cx, begun: begun.as_second(), except: &spec.declared.except, compared: 0, missing: 0, named: vec![] };
+    let walk = Walk::of(&spec.declared, begun.as_second(), MOST_FILES as u64);
+    let mut seen = Seen::default();
     for top in &snapshot.paths {
         // restic lists what was named by a relative path without the folders before it.
         let start = top.rfind('/').unwrap_or(0);
@@ -91,72 +88,63 @@ async fn compare(spec: &BackupSpec, adapter: &dyn Adapter, snapshot: &Snapshot, 
             let holds = |path: &str| held.get(&hasher.hash_one(path)) == Some(&size);
             holds(path) || path.get(start..).is_some_and(holds)
         };
-        let before = walk.compared;
-        if let Err(why) = walk.down(top, &is_held).await {
+        let before = seen.compared;
+        let mut each = |file: Quiet<'_>| seen.add(&file, &is_held);
+        if let Err(why) = walk.down(cx, top, &mut each).await {
             return Complete::unknown(why);
         }
-        if walk.compared == before {
+        if seen.compared == before {
             let why = format!("no file below {top} is as old as the copy, so that nothing of it can be compared");
             return Complete::unknown(why);
         }
     }
-    if walk.missing > 0 {
-        let why = format!("{} of {} files are not in it: {}", walk.missing, walk.compared, walk.named.join(", "));
-        return Complete { outcome: Outcome::Absent, basis: Some(Basis::Source), why: Some(why) };
-    }
-    if walk.compared == 0 {
-        return Complete::unknown(
-            "no file on this machine is as old as the copy, so that nothing can be compared".into(),
-        );
-    }
-    Complete { outcome: Outcome::Present, basis: Some(Basis::Source), why: None }
+    seen.conclude()
 }
 
-struct Walk<'a> {
-    cx: &'a Cx,
-    /// When copying began, seconds since the epoch.
-    begun: i64,
-    /// Patterns of names that are left out on purpose.
-    except: &'a [String],
+/// What the comparison showed.
+#[derive(Default)]
+struct Seen {
     compared: u64,
     missing: u64,
+    /// Of those that are missing, the ones that may have been moved there later.
+    moved: u64,
     named: Vec<String>,
 }
 
-impl Walk<'_> {
-    async fn down(&mut self, top: &str, is_held: &(dyn Fn(&str, i64) -> bool + Sync)) -> Result<(), String> {
-        let mut waiting = vec![top.to_owned()];
-        while let Some(path) = waiting.pop() {
-            if self.cx.remaining().is_zero() {
-                return Err("there was not time enough to compare it; raise --deadline".to_owned());
-            }
-            let found = match self.cx.metadata(&path).await {
-                Ok(found) => found,
-                // What vanished meanwhile is no business of the copy; what was never there is.
-                Err(e) if e.class == FailureClass::Missing && path != top => continue,
-                Err(e) => return Err(e.to_string()),
-            };
-            // The time of change is the kernel's own: it shows a file that was moved or copied there later, too.
-            if found.is_file && found.changed < self.begun && found.modified < self.begun {
-                self.compared += 1;
-                if !is_held(&path, i64::try_from(found.size).unwrap_or(i64::MAX)) {
-                    self.missing += 1;
-                    if self.named.len() < MOST_NAMED {
-                        self.named.push(path);
-                    }
-                }
-            } else if found.is_dir {
-                let listing = self.cx.list_dir(&path, MOST_NAMES).await.map_err(|e| e.to_string())?;
-                if listing.not_utf8 > 0 {
-                    return Err(format!("{path}: {} names in it are no UTF-8 and can't be compared", listing.not_utf8));
-                }
-                if listing.cut {
-                    return Err(format!("{path}: more than {MOST_NAMES} names in one folder"));
-                }
-                let kept = listing.names.into_iter().filter(|name| !self.except.iter().any(|p| fits(p, name)));
-                waiting.extend(kept.map(|name| format!("{}/{name}", path.trim_end_matches('/'))));
-            }
+impl Seen {
+    fn add(&mut self, file: &Quiet<'_>, is_held: &dyn Fn(&str, i64) -> bool) {
+        self.compared += 1;
+        if is_held(file.path, i64::try_from(file.found.size).unwrap_or(i64::MAX)) {
+            return;
         }
-        Ok(())
+        // What is missing for sure is named first.
+        if file.settled && self.missing == self.moved {
+            self.named.clear();
+        }
+        self.missing += 1;
+        self.moved += u64::from(!file.settled);
+        if self.named.len() < MOST_NAMED && (file.settled || self.missing == self.moved) {
+            self.named.push(file.path.to_owned());
+        }
+    }
+
+    fn conclude(&self) -> Complete {
+        let Self { compared, missing, moved, named } = self;
+        let (sure, names) = (missing - moved, named.join(", "));
+        if sure > 0 {
+            let why = format!("{sure} of {compared} files are not in it: {names}");
+            return Complete { outcome: Outcome::Absent, basis: Some(Basis::Source), why: Some(why) };
+        }
+        if *moved > 0 {
+            return Complete::unknown(format!(
+                "{moved} of {compared} files are not in it, and lie in folders that changed since: they may have been moved \
+                 there later: {names}"
+            ));
+        }
+        if *compared == 0 {
+            let why = "no file on this machine is as old as the copy, so that nothing can be compared";
+            return Complete::unknown(why.to_owned());
+        }
+        Complete { outcome: Outcome::Present, basis: Some(Basis::Source), why: None }
     }
 }

@@ -33,6 +33,8 @@ pub struct RestoreFacts {
     pub restored: Restored,
     /// A mark that was written among the data before the copy was made.
     pub canary: Canary,
+    /// Whether all files came back: only where the whole of a copy of files was restored.
+    pub list: FileList,
     /// What was chosen at random and compared with what is in use.
     pub samples: Samples,
     /// Queries of the inventory, asked of the restored database.
@@ -92,6 +94,20 @@ pub struct Canary {
     pub planted: Option<String>,
     /// SHA-256 of the canary that this drill planted for the next one; null where it planted none.
     pub next: Option<String>,
+}
+
+/// The list of files that came back, beside that of the files in use which are older than the copy and have not changed
+/// since.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct FileList {
+    /// Present: each of them came back with its size. Absent: at least one did not.
+    pub outcome: Outcome,
+    /// What did not come back, or why that is not known.
+    pub why: Option<String>,
+    /// How many were looked for; null where the lists were not compared: only a part was restored, or a database.
+    pub of: Option<i64>,
+    /// How many of them came back with their size.
+    pub there: i64,
 }
 
 /// What was chosen at random.

@@ -45,6 +45,11 @@ pub(super) fn describe(name: &str, contents: &[u8], seen: &mut Inspection) -> bo
         (name, _) => name,
     };
     seen.incremental = value("incremental").map(|word| word == "Y").or(seen.incremental);
+    // binlog_pos = filename 'mysql-bin.000001', position '330', GTID of the last change '0-1-5'
+    seen.binlog = value("binlog_pos").and_then(|place| {
+        let quoted = |key: &str| place.split_once(key)?.1.split('\'').nth(1).map(str::to_owned);
+        quoted("filename ").zip(quoted("position ")?.parse().ok())
+    });
     let parse = |key: &str| value(key).and_then(|when| times::parse(&when));
     times::set(parse("start_time"), &mut seen.started, &mut seen.started_local);
     times::set(parse("end_time"), &mut seen.finished, &mut seen.finished_local);

@@ -52,6 +52,16 @@ pub(super) fn walk(input: &mut Input<'_>, depth: Depth, seen: &mut Inspection) -
     Ok(format!("its last lines are those that the tool writes last; {read}"))
 }
 
+/// The place in the binary log, which `--master-data` or `--source-data` writes as a statement or as a comment:
+/// `CHANGE MASTER TO MASTER_LOG_FILE='mysql-bin.000001', MASTER_LOG_POS=330;`
+fn binlog(line: &[u8], seen: &mut Inspection) {
+    let line = text(line);
+    let value = |key: &str| Some(line.split_once(key)?.1.split([',', ';']).next().unwrap_or_default().trim());
+    let file = value("_LOG_FILE=").map(|name| name.trim_matches('\'').to_owned());
+    let place = value("_LOG_POS=").and_then(|place| place.parse().ok());
+    seen.binlog = file.zip(place).or(seen.binlog.take());
+}
+
 #[derive(Default)]
 struct Scan {
     format: Format,
@@ -115,6 +125,7 @@ impl Scan {
         self.last.push_back(line.get(..LAST).unwrap_or(line).to_vec());
         match line.first() {
             Some(b'-') => self.comment(line, seen, names),
+            Some(b'C') if self.mysql() && line.starts_with(b"CHANGE ") => binlog(line, seen),
             Some(b'\\') => self.command(line, seen, names),
             Some(b'C') if line.starts_with(b"COPY ") && line.ends_with(b" FROM stdin;") => self.copying = true,
             Some(b'C') if line.starts_with(b"CREATE TABLE ") => self.objects += u64::from(self.mysql()),
@@ -144,7 +155,9 @@ impl Scan {
         let Some(comment) = line.strip_prefix(b"-- ") else { return };
         let after = |mark: &str| comment.strip_prefix(mark.as_bytes()).map(text);
         if self.mysql() {
-            if comment.starts_with(b"MariaDB dump") || comment.starts_with(b"MySQL dump") {
+            if comment.starts_with(b"CHANGE ") {
+                binlog(comment, seen);
+            } else if comment.starts_with(b"MariaDB dump") || comment.starts_with(b"MySQL dump") {
                 seen.origin.tool = Some(text(comment));
             } else if let Some(rest) = after("Host: ") {
                 let (host, database) = rest.split_once(" Database: ").unwrap_or((&rest, ""));

@@ -89,7 +89,7 @@ impl Account {
                 || (found.uid() == user && found.mode() & 0o100 != 0);
             if !passes {
                 let message = format!(
-                    "{} may not pass {}, in which the scratch place is; give another place with --scratch, or run the scratch server as another user (drill: {{ user: … }})",
+                    "{0} may not pass {1}, in which the scratch place is; let others pass it (chmod o+x {1}), give another place with --scratch, or run the scratch server as another user (drill: {{ user: … }})",
                     self.name,
                     above.display()
                 );

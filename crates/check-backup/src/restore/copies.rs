@@ -45,7 +45,7 @@ impl FileCopy {
     pub(super) async fn bytes(&self, cx: &Cx) -> Result<u64, Failure> {
         let found = cx.metadata(&self.path).await.map_err(|e| Failure::new(e.class, e.to_string()))?;
         if found.is_dir {
-            let (_, bytes) = super::files::contents(&self.path, cx).await;
+            let (_, bytes) = super::files::contents(&self.path, cx, &mut |_, _| {}).await;
             return Ok(u64::try_from(bytes).unwrap_or(0));
         }
         Ok(found.size)

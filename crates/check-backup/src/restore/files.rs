@@ -10,9 +10,10 @@ use model::{Asked, Failure, FailureClass};
 use probe::{Cx, Metadata};
 
 use super::report::millis;
-use super::{canary, choose, early};
+use super::{canary, choose, early, list};
 use crate::derive::{Wanted, wanted};
 use crate::facts::{Canary, Covered, Outcome, RestoreFacts, Restored, Role, Sample, Samples, Snapshot, SourceKind};
+use crate::quiet::Walk;
 use crate::source::{Adapter, Repository};
 use crate::target::{BackupSpec, Drill};
 
@@ -49,9 +50,10 @@ pub(super) async fn drill(
     if drill.whole {
         room(&snapshot, &scratch, cx)?;
     }
+    let mut missing = list::Missing::new();
     let choose = async {
         match begun {
-            Some(begun) => sample(spec, &snapshot, begun, count, cx).await,
+            Some(begun) => sample(spec, &snapshot, begun, count, &mut missing, cx).await,
             None => choose::Chosen { why: Some("the copy carries no time".into()), ..choose::Chosen::default() },
         }
     };
@@ -74,7 +76,7 @@ pub(super) async fn drill(
     for path in &chosen.paths {
         let before = cx.metadata(path).await.ok();
         // It may have changed since it was chosen.
-        let before = before.filter(|found| begun.is_some_and(|begun| choose::is_older(found, begun)));
+        let before = before.filter(|found| begun.is_some_and(|begun| walk(spec, begun).is_older(found)));
         live.push(Live { path: path.clone(), before });
     }
     let (outcome, millis) = match restored_early {
@@ -88,7 +90,8 @@ pub(super) async fn drill(
             (outcome, millis(began))
         }
     };
-    let (files, bytes) = contents(&scratch, cx).await;
+    let mut came = |path: &str, size: u64| missing.came(path, size, &snapshot.paths);
+    let (files, bytes) = contents(&scratch, cx, &mut came).await;
     let restored = restored(outcome, files, bytes, millis)?;
 
     let place = |path: &str| restored_at(&scratch, &snapshot, path);
@@ -97,9 +100,16 @@ pub(super) async fn drill(
         compare(cx, live, restored)
     });
     let samples: Vec<Sample> = futures::stream::iter(each).buffered(AT_ONCE).collect().await;
-    let canary = match &drill.canary {
-        None => no_canary(),
-        Some(path) => {
+    let list = match (drill.whole, begun) {
+        (true, Some(begun)) => missing.conclude(walk(spec, begun), &chosen.tops, chosen.why.clone(), cx).await,
+        (true, None) => list::not_compared("the copy carries no time"),
+        (false, _) => list::not_compared("not the whole copy was restored (drill: { whole: true })"),
+    };
+    let canary = match (&drill.canary, elsewhere(&snapshot)) {
+        (None, _) => no_canary(),
+        // A canary that is planted here never comes into it.
+        (Some(path), Some(why)) => Canary { why: Some(why), place: Some(path.clone()), ..no_canary() },
+        (Some(path), None) => {
             let mut canary = canary::look(cx, path, place(path).as_deref(), begun).await;
             match canary::plant(cx, path).await {
                 Ok(digest) => canary.next = Some(digest),
@@ -123,6 +133,7 @@ pub(super) async fn drill(
         whole: drill.whole,
         restored,
         canary,
+        list,
         samples: Samples {
             asked: if why.is_none() { Asked::All } else { Asked::Only(Vec::new()) },
             outcome: if any { Outcome::Present } else { Outcome::NotProven },
@@ -135,11 +146,16 @@ pub(super) async fn drill(
 }
 
 /// Chooses files below each path that must be in the copy, so that none of them is passed over for a larger one.
-async fn sample(spec: &BackupSpec, snapshot: &Snapshot, begun: Timestamp, count: usize, cx: &Cx) -> choose::Chosen {
-    let this_host = rustix::system::uname().nodename().to_string_lossy().into_owned();
-    if let Some(host) = snapshot.host.as_ref().filter(|host| **host != this_host) {
+async fn sample(
+    spec: &BackupSpec,
+    snapshot: &Snapshot,
+    begun: Timestamp,
+    count: usize,
+    missing: &mut list::Missing,
+    cx: &Cx,
+) -> choose::Chosen {
+    if let Some(why) = elsewhere(snapshot) {
         // Files of the same names here are other files.
-        let why = format!("it is a copy of {host}, and this is {this_host}; drill it there");
         return choose::Chosen { why: Some(why), ..choose::Chosen::default() };
     }
     let wanted = wanted(&spec.expected).into_iter().filter(|w| w.is_in(snapshot)).filter_map(|w| w.path);
@@ -152,14 +168,27 @@ async fn sample(spec: &BackupSpec, snapshot: &Snapshot, begun: Timestamp, count:
     let each = count.div_ceil(tops.len().max(1)).max(1);
     let mut chosen = choose::Chosen::default();
     for top in &tops {
-        let found = choose::files(cx, std::slice::from_ref(top), begun, &spec.declared.except, each).await;
+        let found = choose::files(cx, top, walk(spec, begun), each, &mut |file| missing.want(file)).await;
         chosen.paths.extend(found.paths);
         chosen.of += found.of;
         chosen.why = chosen.why.or(found.why);
     }
     chosen.paths.sort();
     chosen.paths.dedup();
+    chosen.tops = tops;
     chosen
+}
+
+/// Why it can't be compared with what is here: it is a copy of another machine.
+fn elsewhere(snapshot: &Snapshot) -> Option<String> {
+    let this_host = rustix::system::uname().nodename().to_string_lossy().into_owned();
+    let host = snapshot.host.as_ref().filter(|host| **host != this_host)?;
+    Some(format!("it is a copy of {host}, and this is {this_host}; drill it there"))
+}
+
+/// Which live files are compared.
+fn walk(spec: &BackupSpec, begun: Timestamp) -> Walk<'_> {
+    Walk::of(&spec.declared, begun.as_second(), list::MOST_FILES)
 }
 
 /// Takes everything out of a scratch folder.
@@ -257,6 +286,7 @@ pub(super) fn nothing(spec: &BackupSpec, source: SourceKind, repository: Reposit
             millis: 0,
         },
         canary: no_canary(),
+        list: list::not_compared("nothing was restored"),
         samples: Samples {
             asked: Asked::All,
             outcome: Outcome::NotProven,
@@ -343,20 +373,21 @@ async fn compare(cx: &Cx, live: Live, restored: Option<PathBuf>) -> Sample {
     }
 }
 
-/// Files in the scratch folder, and their bytes.
-pub(super) async fn contents(scratch: &Path, cx: &Cx) -> (i64, i64) {
+/// Files in the scratch folder, and their bytes. Each is shown with its path below that folder.
+pub(super) async fn contents(scratch: &Path, cx: &Cx, each: &mut (dyn FnMut(&str, u64) + Send)) -> (i64, i64) {
     let (mut files, mut bytes) = (0_u64, 0_u64);
-    let mut waiting = vec![scratch.to_owned()];
+    let mut waiting = vec![String::new()];
     while let Some(folder) = waiting.pop() {
-        let Ok(listing) = cx.list_dir(&folder, 1_000_000).await else { continue };
+        let Ok(listing) = cx.list_dir(scratch.join(folder.trim_start_matches('/')), 1_000_000).await else { continue };
         for name in listing.names {
-            let path = folder.join(name);
-            let Ok(found) = cx.metadata(&path).await else { continue };
+            let path = format!("{folder}/{name}");
+            let Ok(found) = cx.metadata(scratch.join(path.trim_start_matches('/'))).await else { continue };
             if found.is_dir {
                 waiting.push(path);
             } else if found.is_file && files < MOST_FILES {
                 files += 1;
                 bytes = bytes.saturating_add(found.size);
+                each(&path, found.size);
             }
         }
     }

@@ -69,7 +69,7 @@ pub(super) async fn drill(
     };
     match answered {
         Ok(back) => {
-            let (files, bytes) = super::files::contents(&instance.data(), cx).await;
+            let (files, bytes) = super::files::contents(&instance.data(), cx, &mut |_, _| {}).await;
             Ok(facts(spec, about, Back { files, bytes, ..back }))
         }
         Err(failure) => absent(spec, about, failure, millis(began)),

@@ -71,7 +71,7 @@ pub(super) async fn drill(
     up.server.end().await?;
     match asked {
         Ok(back) => {
-            let (files, bytes) = super::files::contents(&up.cluster.data(), cx).await;
+            let (files, bytes) = super::files::contents(&up.cluster.data(), cx, &mut |_, _| {}).await;
             Ok(facts(spec, about, Back { files, bytes, ..back }))
         }
         Err(failure) => absent(spec, about, failure, millis(began)),

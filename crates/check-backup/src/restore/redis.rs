@@ -104,7 +104,7 @@ pub(super) async fn drill(
         samples: databases.into_iter().map(sample).collect(),
     };
     let empty = (all == 0).then(|| "restored, and empty: there is no key".to_owned());
-    let (files, bytes) = super::files::contents(&data, cx).await;
+    let (files, bytes) = super::files::contents(&data, cx, &mut |_, _| {}).await;
     Ok(facts(spec, about, Back { empty, samples, queries, canary, tool_millis, millis, files, bytes }))
 }
 

@@ -73,6 +73,7 @@ pub(super) fn facts(spec: &BackupSpec, about: About, back: Back) -> RestoreFacts
         covers: about.covers,
         restored,
         canary: back.canary,
+        list: super::list::not_compared("a database is compared by its rows"),
         samples: back.samples,
         queries: back.queries,
     }

@@ -5,6 +5,7 @@
 //! small; larger ones are read by the probe `backup-read`. A Redis server's own word on its snapshots (`INFO
 //! persistence`) is not asked for: the file is what would be restored.
 
+mod binlog;
 mod chain;
 mod copy;
 mod look;
@@ -160,6 +161,9 @@ impl Adapter {
         let mut continuity = Vec::new();
         if let Some(wal) = &self.source.wal {
             continuity.push(chain::archive(cx, wal, &mut pairs).await);
+        }
+        if let Some(pattern) = &self.source.binlog {
+            continuity.extend(binlog::archive(cx, pattern, &pairs).await);
         }
         self.explain(&copies, &zone, &mut notes);
         Ok(Repository {
@@ -351,7 +355,7 @@ impl super::Adapter for Adapter {
     }
 
     fn plan(&self, _: &BackupSpec) -> Plan {
-        let files = std::iter::once(&self.source.pattern).chain(&self.source.wal).cloned();
+        let files = std::iter::once(&self.source.pattern).chain(&self.source.wal).chain(&self.source.binlog).cloned();
         Plan { files: files.collect(), ..Plan::default() }
     }
 

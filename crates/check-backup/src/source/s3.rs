@@ -94,6 +94,7 @@ impl Adapter {
                 is_file: true,
                 is_dir: false,
                 is_symlink: false,
+                device: 0,
             };
             found.push(Match {
                 name: entry.path().to_owned(),

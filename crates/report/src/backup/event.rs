@@ -160,6 +160,11 @@ pub(super) fn of_drill(facts: &Facts) -> (State, String) {
     if canary_declared {
         all.push(plain(at("canary"), "outcome"));
     }
+    // The list of files is compared where the whole copy of files came back.
+    let listed = number(at("list"), "of");
+    if listed.is_some() {
+        all.push(plain(at("list"), "outcome"));
+    }
     all.extend(compared.iter().chain(&queries).map(|v| plain(v, "outcome")));
     let state = if all.contains(&"absent") {
         State::Bad
@@ -182,6 +187,10 @@ pub(super) fn of_drill(facts: &Facts) -> (State, String) {
     }
     if !compared.is_empty() {
         words.push(format!("{} of {} equal", equal(&compared), count(compared.len(), "sample", "samples")));
+    }
+    if let Some(of) = listed {
+        let there = number(at("list"), "there").unwrap_or_default();
+        words.push(format!("{there} of {} there", count(usize::try_from(of).unwrap_or_default(), "file", "files")));
     }
     if !queries.is_empty() {
         words.push(format!("{} of {} right", equal(&queries), count(queries.len(), "query", "queries")));

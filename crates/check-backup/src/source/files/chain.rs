@@ -11,7 +11,7 @@ use crate::pattern;
 use crate::source::wal::{Segment, missing, unbroken};
 
 /// Endings that programs of archiving leave behind the name of a segment.
-const PACKED: [&str; 5] = [".gz", ".zst", ".xz", ".bz2", ".lz4"];
+pub(super) const PACKED: [&str; 5] = [".gz", ".zst", ".xz", ".bz2", ".lz4"];
 /// PostgreSQL's default size of a segment.
 const SEGMENT: u64 = 16 << 20;
 
@@ -106,7 +106,9 @@ pub(super) async fn archive(cx: &Cx, pattern: &str, copies: &mut [Pair<'_>]) -> 
         Some(path) => cx.metadata(path).await.map_or(SEGMENT, |found| found.size),
         None => SEGMENT,
     };
-    for (snapshot, seen) in copies.iter_mut().filter(|(_, seen)| seen.why == WAL_ELSEWHERE) {
+    // An incremental one needs an earlier base backup as well, and nothing here tells which.
+    let alone = |seen: &Inspection| seen.why == WAL_ELSEWHERE && seen.incremental != Some(true);
+    for (snapshot, seen) in copies.iter_mut().filter(|(_, seen)| alone(seen)) {
         snapshot.complete = needed(&seen.log, size, &held);
     }
     unbroken(&name, &held)

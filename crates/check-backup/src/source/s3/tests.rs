@@ -130,6 +130,39 @@ async fn nothing_below_the_prefix_is_no_failure_but_no_bucket_and_a_wrong_key_ar
     }
 }
 
+/// A tar file with one file of that time.
+fn tar(path: &str, contents: &[u8], at: u64) -> Vec<u8> {
+    let mut header = tar::Header::new_gnu();
+    header.set_size(contents.len() as u64);
+    header.set_mode(0o644);
+    header.set_mtime(at);
+    let mut archive = tar::Builder::new(Vec::new());
+    archive.append_data(&mut header, path, contents).unwrap();
+    archive.into_inner().unwrap()
+}
+
+#[tokio::test]
+async fn states_of_objects() {
+    let store = Store::start().await;
+    let mut flipped = fixture("shop.sql.gz");
+    let middle = flipped.len() / 2;
+    flipped[middle] ^= 0xff;
+    store.add("dumps/flipped.sql.gz", flipped).add("dumps/good.sql.gz", fixture("shop.sql.gz"));
+    store.add("dumps/stale.tar", tar("srv/data/a", b"a", 1_000_000_000));
+    store.add("dumps/future.tar", tar("srv/data/a", b"a", 4_000_000_000));
+    store.add("dumps/canary.tar", tar("srv/canary", b"7d1f", 1_700_000_000));
+    let paths = |paths: &[&str]| Expect { paths: paths.iter().map(|p| (*p).to_owned()).collect(), ..Expect::default() };
+    let facts = store.facts(store.source(), paths(&["/srv/data", "/srv/other"])).await;
+    assert_eq!((complete(&facts, "good.sql.gz").0, complete(&facts, "flipped.sql.gz").0), ("present", "absent"));
+    let at = |name: &str| copy(&facts, name)["recovery_point"].as_str().unwrap().to_owned();
+    assert!(at("stale.tar").starts_with("2001-") && at("future.tar").starts_with("2096-"), "as the archives say");
+    assert_eq!(copy(&facts, "canary.tar")["paths"], serde_json::json!([]), "neither path is in it");
+    assert_eq!(copy(&facts, "canary.tar")["files"], 1);
+    let required = |name: &str| facts["required"].as_array().unwrap().iter().find(|r| r["name"] == name).unwrap();
+    assert_eq!(required("/srv/data")["outcome"], "present");
+    assert_ne!(required("/srv/other")["outcome"], "present", "half of the sources is missing");
+}
+
 proptest! {
     #[test]
     fn both_ends_are_read_as_the_whole_would_be(

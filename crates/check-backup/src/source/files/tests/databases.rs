@@ -73,6 +73,84 @@ async fn a_base_backup_names_its_cluster_and_needs_its_log() {
 }
 
 #[tokio::test]
+async fn an_incremental_base_backup_is_not_known_to_be_whole_whatever_the_log_holds() {
+    let place = Place::new();
+    base(&place, "base", 7, 20, ("0/2000028", "0/2000100"));
+    // What `pg_basebackup --incremental` of PostgreSQL 17 writes into it; the manifest leaves its size alone.
+    let label = format!("{}INCREMENTAL FROM LSN: 0/1000028\n", label(20));
+    let manifest = fs::read_to_string(place.at("base/backup_manifest")).unwrap();
+    let length = format!("\"backup_label\", \"Size\": {}", self::label(20).len());
+    let covered = manifest.replace(&length, &format!("\"backup_label\", \"Size\": {}", label.len()));
+    let covered = covered.split("\"Manifest-Checksum\"").next().unwrap();
+    let sum: String = Sha256::digest(covered).iter().map(|byte| format!("{byte:02x}")).collect();
+    place.add("base/backup_manifest", format!("{covered}\"Manifest-Checksum\": \"{sum}\"}}\n"));
+    place.add("base/backup_label", label).add("wal/000000010000000000000002.gz", "");
+    let source = Files { wal: Some(format!("{}/wal/*", place.0.path().display())), ..place.files("base") };
+    let facts = facts_of(source, Expect::default()).await;
+    assert_eq!(
+        (copy(&facts, "base")["kind"].as_str(), complete(&facts, "base").0),
+        (Some("incremental"), "not_proven")
+    );
+}
+
+/// A dump that says where in the binary log it was taken.
+fn dump_at(place: &Place, file: &str, at: u32) {
+    let dump = String::from_utf8(fixture("my-shop.sql")).unwrap();
+    let statement = format!("--\n-- CHANGE MASTER TO MASTER_LOG_FILE='{file}', MASTER_LOG_POS={at};\n\nCREATE TABLE");
+    place.add("shop.sql", dump.replacen("CREATE TABLE", &statement, 1));
+}
+
+#[tokio::test]
+async fn the_binary_log_goes_on_where_the_dump_was_taken() {
+    let place = Place::new();
+    for name in ["bin.000001", "bin.000002", "bin.000003", "bin.index"] {
+        place.add(&format!("log/{name}"), fixture(&format!("binlog/{name}")));
+    }
+    dump_at(&place, "bin.000002", 415);
+    let source =
+        || Files { binlog: Some(format!("{}/log/bin.*", place.0.path().display())), ..place.files("shop.sql") };
+    let seen = async || {
+        let facts = facts_of(source(), Expect::default()).await;
+        let of = |at: usize| {
+            let item = &facts["continuity"][at];
+            let text = |key: &str| item[key].as_str().unwrap_or_default().to_owned();
+            (text("outcome"), text("why"), text("from"), text("to"))
+        };
+        (of(0), of(1))
+    };
+    let present = |from: &str| ("present".to_owned(), String::new(), from.to_owned(), "bin.000003".to_owned());
+    assert_eq!(seen().await, (present("bin.000001"), present("bin.000002:415")));
+    dump_at(&place, "bin.000002", 416);
+    assert!(seen().await.1.1.contains("no event of bin.000002 begins at 416"));
+    dump_at(&place, "bin.000009", 4);
+    assert!(seen().await.1.1.contains("bin.000009, in which it was taken, is not there"));
+    place.add("shop.sql", fixture("my-shop.sql"));
+    let unsaid = seen().await.1;
+    assert!(unsaid.0 == "not_proven" && unsaid.1.contains("--master-data=2"), "{unsaid:?}");
+
+    // A file that is cut, one that is missing, and one that the index names alone.
+    let whole = fixture("binlog/bin.000002");
+    place.add("log/bin.000002", &whole[..whole.len() - 30]);
+    let cut = seen().await.0;
+    assert!(cut.0 == "not_proven" && cut.1.contains("does not end"), "{cut:?}");
+    place.add("log/bin.000002", "noise");
+    assert!(seen().await.0.1.contains("bin.000002: it does not begin"));
+    fs::remove_file(place.at("log/bin.000002")).unwrap();
+    let gone = seen().await.0;
+    assert!(gone.0 == "absent" && gone.1.contains("which bin.index names"), "{gone:?}");
+    fs::remove_file(place.at("log/bin.index")).unwrap();
+    let gap = seen().await.0;
+    assert!(gap.0 == "absent" && gap.1.contains("1 file(s) before bin.000003"), "{gap:?}");
+    place.add("log/bin.000002.gz", "packed");
+    let packed = seen().await.0;
+    assert!(packed.0 == "not_proven" && packed.1.contains("compressed"), "{packed:?}");
+    for name in ["bin.000001", "bin.000002.gz", "bin.000003"] {
+        fs::remove_file(place.at(&format!("log/{name}"))).unwrap();
+    }
+    assert_eq!(seen().await.0.0, "absent");
+}
+
+#[tokio::test]
 async fn copies_of_several_clusters_have_no_identity() {
     let place = Place::new();
     base(&place, "base-1", 7, 20, ("0/2000028", "0/2000100"));
