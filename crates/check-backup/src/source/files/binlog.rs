@@ -54,10 +54,11 @@ pub(super) async fn archive(cx: &Cx, pattern: &str, copies: &[Pair<'_>]) -> Vec<
         Ok(Some(why)) => (Outcome::Absent, Some(why)),
         Err(why) => (Outcome::NotProven, Some(why)),
     };
-    let ends = |entry: Option<(&(String, u64), &(String, String))>| entry.map(|(_, (bare, _))| bare.clone());
+    let mut names = held.files.values().map(|(bare, _)| bare.clone());
+    let (first, last) = (names.next(), names.next_back());
     let log = Continuity {
-        from: ends(held.files.first_key_value()),
-        to: ends(held.files.last_key_value()),
+        to: last.or_else(|| first.clone()),
+        from: first,
         ..continuity(name, outcome, why)
     };
     let of_copy = newest(copies).map(|copy| place(cx, &held, copy));
