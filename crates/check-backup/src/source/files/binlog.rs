@@ -56,11 +56,7 @@ pub(super) async fn archive(cx: &Cx, pattern: &str, copies: &[Pair<'_>]) -> Vec<
     };
     let mut names = held.files.values().map(|(bare, _)| bare.clone());
     let (first, last) = (names.next(), names.next_back());
-    let log = Continuity {
-        to: last.or_else(|| first.clone()),
-        from: first,
-        ..continuity(name, outcome, why)
-    };
+    let log = Continuity { to: last.or_else(|| first.clone()), from: first, ..continuity(name, outcome, why) };
     let of_copy = newest(copies).map(|copy| place(cx, &held, copy));
     let of_copy = match of_copy {
         Some(place) => Some(place.await),
