@@ -28,10 +28,10 @@ pub fn probe_of(kind: &str) -> Option<Arc<dyn Probe>> {
 }
 
 /// The probe that makes a kind of evidence on that sort of target: some kinds are made on several sorts, each by a probe
-/// of its own.
+/// of its own. On any other sort, the one that makes the kind at all.
 #[must_use]
 pub fn probe_on(kind: &str, sort: &str) -> Option<Arc<dyn Probe>> {
-    probes().into_iter().find(|p| p.kind().name == kind && p.sort() == sort)
+    probes().into_iter().find(|p| p.kind().name == kind && p.sort() == sort).or_else(|| probe_of(kind))
 }
 
 /// Level and JSON Schema of the facts of every kind, as the policy engine wants them.

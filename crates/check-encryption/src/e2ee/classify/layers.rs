@@ -96,6 +96,9 @@ pub(super) fn armor(text: &str) -> Option<Found> {
 
 /// Base64, base64url or hex over the whole text. A text that sounds like a language is left alone.
 pub(super) fn decode(text: &str, whole: bool) -> Option<Found> {
+    if !text.is_ascii() {
+        return None;
+    }
     let mut joined: String = text.split_whitespace().collect();
     let lines = text.lines().count();
     // Words between spaces are no encoding; lines of equal length are.
