@@ -54,8 +54,8 @@ pub use ssh::{
 };
 pub use ssh_client::{ClientFile, ClientSetting, SshClientFacts};
 pub use sshd::{
-    ConfigFile, GatewayPorts, LogLevel, MatchBlock, PermitRootLogin, PermitTunnel, RunningSshd, Setting, SshdFacts,
-    TcpForwarding,
+    ConfigFile, GatewayPorts, LogLevel, MatchBlock, PermitRootLogin, PermitTunnel, RunningSshd, Setting, SshdContext,
+    SshdFacts, TcpForwarding,
 };
 pub use storage::{Holder, OnDevice, StorageFacts, StoredPath};
 

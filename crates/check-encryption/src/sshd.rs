@@ -1,6 +1,7 @@
 //! The effective settings of this machine's SSH server, by its own word.
 
 pub(crate) mod config;
+mod contexts;
 mod running;
 mod settings;
 
@@ -11,7 +12,9 @@ use jiff::Timestamp;
 use model::{Facts, Failure, Kind, Level, Target};
 use probe::{BoxFuture, Command, Cx, Plan, Probe};
 
-use crate::facts::{ConfigFile, MatchBlock, Outcome, RunningSshd, SshdFacts};
+use self::contexts::Connection;
+use crate::accounts;
+use crate::facts::{ConfigFile, MatchBlock, Outcome, RunningSshd, SshdContext, SshdFacts};
 use crate::root::{FOLDERS, Root, is_missing, reason, why};
 
 /// Where OpenSSH keeps its configuration unless told otherwise.
@@ -19,6 +22,11 @@ const CONFIG: &str = "/etc/ssh/sshd_config";
 /// Configuration files read, and bytes of each.
 const MOST_FILES: usize = 256;
 const MOST_BYTES: usize = 1 << 20;
+/// Connections that the server is asked about.
+const MOST_CONTEXTS: usize = 34;
+/// The least number of an account that is a person's (`UID_MIN`, login.defs(5)), and that of nobody.
+const FIRST_ORDINARY: u32 = 1000;
+const NOBODY: u32 = 65534;
 
 /// Asks the SSH server for its settings (`sshd -T`), which starts no server.
 #[derive(Clone, Debug, Default)]
@@ -48,8 +56,10 @@ impl Probe for Sshd {
             "/proc/*/status",
             "/proc/*/fd/",
             "/proc/net/tcp",
+            "/etc/passwd",
+            "/etc/group",
         ];
-        let commands = ["sshd -V", "sshd -T"];
+        let commands = ["sshd -V", "sshd -T", "sshd -T -C user=…,host=…,addr=…,laddr=…,lport=…"];
         Plan { files: files.map(str::to_owned).into(), commands: commands.map(str::to_owned).into(), connections: 0 }
     }
 
@@ -103,6 +113,12 @@ impl Sshd {
         for server in &mut running {
             server.config_newer = config_newer(server, &config_files);
         }
+        let contexts = match outcome {
+            Outcome::Present => {
+                Some(self.contexts(cx, &command, &settings, match_blocks.as_deref().unwrap_or_default()).await)
+            }
+            _ => None,
+        };
         SshdFacts {
             outcome,
             why,
@@ -113,6 +129,7 @@ impl Sshd {
             command,
             config_files,
             match_blocks,
+            contexts,
             running,
             ..settings::facts(settings)
         }
@@ -162,6 +179,58 @@ impl Sshd {
         (files, whole.then_some(blocks))
     }
 
+    /// What holds for root, for an ordinary account, and for a connection that fits each `Match` block.
+    async fn contexts(
+        &self,
+        cx: &Cx,
+        command: &[String],
+        everywhere: &settings::Settings,
+        blocks: &[MatchBlock],
+    ) -> Vec<SshdContext> {
+        let ordinary = match accounts::with_shell(cx, &self.root).await {
+            Ok((all, _)) => all.into_iter().find(|account| account.uid >= FIRST_ORDINARY && account.uid != NOBODY),
+            Err(_) => None,
+        };
+        let ordinary = ordinary.map_or_else(|| "nobody".to_owned(), |account| account.name);
+        let passwd = self.root.text(cx, "/etc/passwd", 16 << 20).await.unwrap_or_default();
+        let group = self.root.text(cx, "/etc/group", 16 << 20).await.unwrap_or_default();
+        let accounts = contexts::Accounts::read(&passwd, &group);
+        let port = everywhere.get("port").and_then(|ports| ports.first()).map_or("22", String::as_str);
+        let like = Connection::of(&ordinary, port);
+
+        let mut found = Vec::new();
+        let mut asked: Vec<(Connection, Vec<&MatchBlock>)> =
+            vec![(Connection::of("root", port), vec![]), (like.clone(), vec![])];
+        for block in blocks {
+            match contexts::fitting(block, &like, &accounts) {
+                Err(why) => found.push(unknown(block.name.clone(), why, &[block])),
+                Ok(connection) => {
+                    if let Some((_, its)) = asked.iter_mut().find(|(known, _)| *known == connection) {
+                        its.push(block);
+                    } else if asked.len() < MOST_CONTEXTS {
+                        asked.push((connection, vec![block]));
+                    } else {
+                        let why = format!("more than {MOST_CONTEXTS} connections to ask about");
+                        found.push(unknown(block.name.clone(), why, &[block]));
+                    }
+                }
+            }
+        }
+        for (connection, its) in asked {
+            let name = connection.specification();
+            let words: Vec<String> = command.iter().cloned().chain(["-C".to_owned(), name.clone()]).collect();
+            found.push(match ask(cx, &words).await {
+                Err(why) => unknown(name, why, &its),
+                Ok(here) => {
+                    let (settings, changes) = settings::differing(&here, everywhere);
+                    let blocks = its.iter().map(|block| block.name.clone()).collect();
+                    SshdContext { name, outcome: Outcome::Present, why: None, blocks, settings, changes }
+                }
+            });
+        }
+        found
+    }
+
     /// The files that an `Include` names; none is no error (sshd_config(5)).
     async fn included(&self, cx: &Cx, include: &str) -> Result<Vec<String>, String> {
         let (folder, pattern) = config::pattern(include).ok_or("a pattern that this program does not know")?;
@@ -176,6 +245,14 @@ impl Sshd {
         let fitting = listing.names.iter().filter(|name| config::fits(&pattern, name));
         Ok(fitting.map(|name| format!("{folder}/{name}")).collect())
     }
+}
+
+/// A connection about which nothing is known.
+fn unknown(name: String, why: String, blocks: &[&MatchBlock]) -> SshdContext {
+    let changes: BTreeSet<String> = blocks.iter().flat_map(|block| block.changes.iter().cloned()).collect();
+    let blocks = blocks.iter().map(|block| block.name.clone()).collect();
+    let changes = changes.into_iter().collect();
+    SshdContext { name, outcome: Outcome::NotProven, why: Some(why), blocks, settings: vec![], changes }
 }
 
 fn not_read(name: String, why: String) -> ConfigFile {

@@ -113,6 +113,24 @@ pub struct MatchBlock {
     pub changes: Vec<String>,
 }
 
+/// What holds for one connection: the server was asked about it by `sshd -T -C`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct SshdContext {
+    /// The connection, as `-C` takes it: `user=root,host=192.0.2.1,addr=192.0.2.1,laddr=192.0.2.2,lport=22`; where none
+    /// was found, the block that one was looked for.
+    pub name: String,
+    /// Present: the server told its settings for it. Not proven: it did not, or no connection fits the block.
+    pub outcome: Outcome,
+    /// Why it is not proven.
+    pub why: Option<String>,
+    /// The `Match` blocks that it was made up for, by name; empty for root and for an ordinary account.
+    pub blocks: Vec<String>,
+    /// Settings whose values differ from those for everybody, each value by itself.
+    pub settings: Vec<Setting>,
+    /// Names of those settings, lower case; where not proven, of the settings in the block.
+    pub changes: Vec<String>,
+}
+
 /// A configuration file.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct ConfigFile {
@@ -225,6 +243,10 @@ pub struct SshdFacts {
     pub config_files: Vec<ConfigFile>,
     /// `Match` blocks in them; null where a file could not be read.
     pub match_blocks: Option<Vec<MatchBlock>>,
+    /// Connections that the server was asked about: of root, of an ordinary account (the first with a shell and a number
+    /// from 1000 on, else `nobody`), and one for each `Match` block. Others may fit the same block and get other settings.
+    /// Null where the server does not tell its settings at all.
+    pub contexts: Option<Vec<SshdContext>>,
     /// SSH servers that run. One that systemd starts for each connection (`ssh.socket`) is not among them, and without
     /// root only the one named in /run/sshd.pid is.
     pub running: Vec<RunningSshd>,

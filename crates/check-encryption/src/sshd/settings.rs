@@ -1,11 +1,11 @@
 //! Reads what `sshd -T` prints (sshd(8)): one lower-case keyword and its value a line.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use crate::facts::{Outcome, SshdFacts};
+use crate::facts::{Outcome, Setting, SshdFacts};
 
 /// Keyword → values, in order.
 pub(super) type Settings = BTreeMap<String, Vec<String>>;
@@ -67,8 +67,24 @@ pub(super) fn facts(settings: Settings) -> SshdFacts {
         settings,
         config_files: vec![],
         match_blocks: None,
+        contexts: None,
         running: vec![],
     }
+}
+
+/// Settings that differ from those for everybody, and their names; one that is gone has a name and no value.
+pub(super) fn differing(here: &Settings, everywhere: &Settings) -> (Vec<Setting>, Vec<String>) {
+    let names: BTreeSet<&String> = here.keys().chain(everywhere.keys()).collect();
+    let changes: Vec<String> =
+        names.into_iter().filter(|name| here.get(*name) != everywhere.get(*name)).cloned().collect();
+    let values = |name: &String| here.get(name).cloned().unwrap_or_default().into_iter();
+    // By its other name a value would look like another one.
+    let usual = |value: String| if value == "without-password" { "prohibit-password".to_owned() } else { value };
+    let settings = changes
+        .iter()
+        .flat_map(|name| values(name).map(|value| Setting { name: name.clone(), value: usual(value) }))
+        .collect();
+    (settings, changes)
 }
 
 /// The value of a setting that can have but one.
@@ -123,6 +139,16 @@ mod tests {
         assert_eq!(facts.permit_root_login, None);
         assert_eq!(facts.password_authentication, None);
         assert_eq!(facts.macs, None);
+    }
+
+    #[test]
+    fn what_differs_is_kept() {
+        let everywhere = parse("permitrootlogin no\nport 22\nbanner none\nsetenv A\n");
+        let here = parse("permitrootlogin without-password\nport 22\nsetenv A\nsetenv B\n");
+        let (settings, changes) = differing(&here, &everywhere);
+        assert_eq!(changes, ["banner", "permitrootlogin", "setenv"]);
+        let settings: Vec<_> = settings.iter().map(|s| (s.name.as_str(), s.value.as_str())).collect();
+        assert_eq!(settings, [("permitrootlogin", "prohibit-password"), ("setenv", "A"), ("setenv", "B")]);
     }
 
     #[test]

@@ -43,6 +43,38 @@ async fn settings_and_match_blocks_are_told() {
 }
 
 #[tokio::test]
+async fn each_block_is_asked_about() {
+    let machine = machine();
+    machine.file("/etc/passwd", "root:x:0:0::/root:/bin/sh\nanna:x:1000:1000::/home/anna:/bin/bash\n");
+    machine.file(
+        "/etc/ssh/sshd_config.d/20-b.conf",
+        "Match Group wheel\nX11Forwarding yes\nMatch all\nBanner none\nMatch User root\nBanner none\n",
+    );
+    let of = |user: &str, addr: &str| format!("user={user},host=192.0.2.1,addr={addr},laddr=192.0.2.2,lport=22");
+    let git =
+        include_str!("../../tests/fixtures/sshd-T").replace("passwordauthentication yes", "passwordauthentication no");
+    machine.file(&format!("/usr/sbin/sshd.said.{}", of("git", "192.0.2.1")), git);
+    machine.file(&format!("/usr/sbin/sshd.said.{}", of("root", "192.0.2.1")), "no\n");
+    let facts = observe(Sshd { root: machine.root() }).await.unwrap();
+    let contexts = facts["contexts"].as_array().unwrap();
+    let of_name = |name: &str| contexts.iter().find(|c| c["name"] == name).unwrap().clone();
+    assert_eq!(contexts.len(), 4, "{contexts:?}");
+
+    let wheel = of_name("/etc/ssh/sshd_config.d/20-b.conf:1");
+    assert_eq!((&wheel["outcome"], &wheel["changes"]), (&json!("not_proven"), &json!(["x11forwarding"])));
+    let git = of_name(&of("git", "192.0.2.1"));
+    assert_eq!(git["blocks"], json!(["/etc/ssh/sshd_config:2"]));
+    assert_eq!(git["settings"], json!([{"name": "passwordauthentication", "value": "no"}]));
+    // Two blocks that the ordinary account fits are one question.
+    let anna = of_name(&of("anna", "192.0.2.1"));
+    let both = json!(["/etc/ssh/sshd_config.d/10-a.conf:1", "/etc/ssh/sshd_config.d/20-b.conf:3"]);
+    assert_eq!((&anna["blocks"], &anna["settings"], &anna["outcome"]), (&both, &json!([]), &json!("present")));
+    let root = of_name(&of("root", "192.0.2.1"));
+    assert_eq!((&root["outcome"], &root["changes"]), (&json!("not_proven"), &json!(["banner"])));
+    assert!(root["why"].as_str().unwrap().contains("sshd -T"));
+}
+
+#[tokio::test]
 async fn the_server_that_runs_is_told() {
     let machine = machine();
     serve(&machine, "-D -oPort=22");
