@@ -80,11 +80,15 @@ fn flip(path: &Path, at: u64) -> Result<()> {
 fn what_is_old_is_stale() -> Result<()> {
     // All three carry their own time, so that age is a matter of waiting.
     let (postgres, mariadb, redis) = (Postgres::start()?, Mariadb::start()?, Redis::good()?);
-    let dumps = [postgres.dump("app", DumpFormat::Custom)?, mariadb.dump("app")?, redis.dump()];
+    let dumps = [
+        (postgres.dump("app", DumpFormat::Custom)?, ""),
+        (mariadb.dump("app")?, ""),
+        (redis.dump(), ", database: app"),
+    ];
     std::thread::sleep(std::time::Duration::from_secs(3));
-    for dump in &dumps {
-        verdict(&files(dump, "", "max_age: 1s")?, "BAK-FRESH", "fail")?;
-        verdict(&files(dump, "", "max_age: 1h")?, "BAK-FRESH", "pass")?;
+    for (dump, source) in &dumps {
+        verdict(&files(dump, source, "databases: [app], max_age: 1s")?, "BAK-FRESH", "fail")?;
+        verdict(&files(dump, source, "databases: [app], max_age: 1h")?, "BAK-FRESH", "pass")?;
     }
     Ok(())
 }
@@ -123,7 +127,8 @@ fn cut_repositories_are_damaged() -> Result<()> {
         password.display()
     );
     verdict(&Audited::of("backup-full", &target, &["audit"])?, "BAK-INTEGRITY", "fail")?;
-    verdict(&borg(&Borg::truncated()?, "", ", read: { parts: 1 }")?, "BAK-INTEGRITY", "fail")?;
+    // Borg can't even list what is cut.
+    verdict(&borg(&Borg::truncated()?, "", ", read: { parts: 1 }")?, "BAK-INTEGRITY", "inconclusive")?;
     verdict(&stanza(&Pgbackrest::truncated()?, "", ", read: { parts: 1 }")?, "BAK-INTEGRITY", "fail")
 }
 
@@ -183,10 +188,7 @@ fn the_future_is_no_time_for_a_copy() -> Result<()> {
     future(&files(&ahead.postgres().base_backup("base")?, "", "max_age: 26h")?)?;
     future(&files(&Postgres::start()?.dump_later("app", AHEAD)?, "", "max_age: 26h, databases: [app]")?)?;
     future(&files(&Mariadb::start()?.dump_later("app", AHEAD)?, "", "max_age: 26h, databases: [app]")?)?;
-    let redis = Redis::later(AHEAD)?;
-    redis.set(100)?;
-    redis.save()?;
-    future(&files(&redis.dump(), "", "max_age: 26h")?)
+    future(&files(&Redis::later(AHEAD)?.dump(), "", "max_age: 26h")?)
 }
 
 #[test]
@@ -201,7 +203,10 @@ fn only_the_canary_is_too_little() -> Result<()> {
     let redis = Redis::empty()?;
     redis.set(1)?;
     redis.save()?;
-    verdict(&files(&redis.dump(), "", "max_age: 26h, min_bytes: 100kB")?, "BAK-SIZE", "fail")?;
+    // Of Redis keys are counted, and their bytes are not known.
+    let canary = files(&redis.dump(), "", "max_age: 26h, min_bytes: 100kB")?;
+    ensure!(canary.fact("backup", "/catalogue/snapshots/0/objects")? == 1, "{}", canary.finished);
+    verdict(&canary, "BAK-SIZE", "inconclusive")?;
     // A cluster is never small; how much must be in it the inventory says.
     let cluster = Pgbackrest::good(Cipher::None)?;
     verdict(&stanza(&cluster, "databases: [main], min_bytes: 1GiB", "")?, "BAK-SIZE", "fail")
