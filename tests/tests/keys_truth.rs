@@ -45,10 +45,12 @@ impl Lab {
             "service: lab\npolicy: [baseline]\ntargets:\n  - {{ name: keys, keyfile: {{ path: keys{more} }} }}\n"
         );
         self.probity.write("probity.yaml", inventory)?;
+        let pack = self.probity.folder().join("pack");
+        if pack.exists() {
+            std::fs::remove_dir_all(&pack)?;
+        }
         let ended = self.probity.run(["audit", "--out", "pack"])?;
-        for entry in
-            std::fs::read_dir(self.probity.folder().join("pack/evidence")).with_context(|| ended.stderr.clone())?
-        {
+        for entry in std::fs::read_dir(pack.join("evidence")).with_context(|| ended.stderr.clone())? {
             let evidence: Value = serde_json::from_slice(&std::fs::read(entry?.path())?)?;
             if evidence["kind"] == "keyfiles" && evidence["target"]["name"] == "keys" {
                 ensure!(evidence["failure"].is_null(), "{}", evidence["failure"]);
@@ -89,6 +91,7 @@ fn the_forms_of_openssl() -> Result<()> {
     ])?;
     lab.tool(&["openssl", "genpkey", "-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:P-384", "-out", "ec.pem"])?;
     lab.tool(&["openssl", "pkey", "-in", "ec.pem", "-outform", "DER", "-out", "ec.der"])?;
+    lab.tool(&["openssl", "pkcs8", "-topk8", "-nocrypt", "-in", "ec.pem", "-outform", "DER", "-out", "ec8.der"])?;
     lab.tool(&["openssl", "genpkey", "-algorithm", "X25519", "-out", "x25519.pem"])?;
     let pkcs8 = |more: &[&str], out: &str| {
         lab.tool(
@@ -100,6 +103,9 @@ fn the_forms_of_openssl() -> Result<()> {
     pkcs8(&["-v1", "PBE-SHA1-3DES"], "pbes1.pem")?;
     let request = ["openssl", "req", "-x509", "-key", "ec.pem", "-subj", "/CN=lab", "-days", "9", "-out", "ec.crt"];
     lab.tool(&request)?;
+    // The certificate beside an encrypted key tells its public half.
+    pkcs8(&["-v2", "aes-256-cbc"], "beside.key")?;
+    std::fs::copy(lab.keys().join("ec.crt"), lab.keys().join("beside.crt"))?;
     let store = |more: &[&str], out: &str| {
         let words =
             ["openssl", "pkcs12", "-export", "-inkey", "ec.pem", "-in", "ec.crt", "-passout", "pass:lab", "-out", out];
@@ -115,7 +121,8 @@ fn the_forms_of_openssl() -> Result<()> {
         ("rsa.pem", "PKCS8", 2048, rsa.clone()),
         ("pkcs1.pem", "PKCS1", 2048, rsa),
         ("ec.pem", "PKCS8", 384, ec.clone()),
-        ("ec.der", "PKCS8", 384, ec.clone()),
+        ("ec.der", "SEC1", 384, ec.clone()),
+        ("ec8.der", "PKCS8", 384, ec.clone()),
         ("x25519.pem", "PKCS8", 255, lab.spki(&["-in", "x25519.pem"])?),
     ] {
         let key = key(&facts, name);
@@ -123,7 +130,9 @@ fn the_forms_of_openssl() -> Result<()> {
         assert_eq!((&key["encrypted"], &key["protection"]), (&false.into(), &Value::Null), "{name}");
     }
     assert_eq!(key(&facts, "rsa.pem")["exponent"], 65537);
-    assert_eq!(key(&facts, "ec.pem")["certificate"]["path"].as_str().map(|path| path.ends_with("/ec.crt")), Some(true));
+    let certificate = Sha256::digest(lab.tool(&["openssl", "x509", "-in", "ec.crt", "-outform", "DER"])?);
+    let certificate: String = certificate.iter().map(|byte| format!("{byte:02x}")).collect();
+    assert_eq!(key(&facts, "ec.pem")["certificate"]["sha256"], certificate);
     for (name, scheme, cipher, kdf, cost) in [
         ("old.pem", "PEM", "aes-128-cbc", "MD5", 1),
         ("pbes2.pem", "PBES2", "aes-256-cbc", "PBKDF2", 12345),
@@ -142,6 +151,9 @@ fn the_forms_of_openssl() -> Result<()> {
         assert_eq!((&its["kdf"], &its["cost"]), (&kdf.into(), &cost.into()), "{key}");
         assert_eq!(key["spki_sha256"], Value::Null, "{name}");
     }
+    let beside = key(&facts, "beside.key");
+    assert_eq!((&beside["encrypted"], &beside["bits"], &beside["spki_sha256"]), (&true.into(), &384.into(), &ec));
+    assert_eq!(beside["public_from"].as_str().map(|path| path.ends_with("/beside.crt")), Some(true), "{beside}");
     let stores = facts["containers"].as_array().context("no stores")?;
     assert_eq!(
         (&stores[0]["keys"], &stores[0]["certificates"], &stores[0]["mac"]["hash"]),
@@ -177,6 +189,7 @@ fn the_forms_of_openssh_age_and_gnupg() -> Result<()> {
     let lab = Lab::new()?;
     lab.tool(&["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", "id_ed25519"])?;
     lab.tool(&["ssh-keygen", "-q", "-t", "rsa", "-b", "1024", "-N", "lab", "-a", "33", "-f", "id_rsa"])?;
+    lab.tool(&["ssh-keygen", "-q", "-t", "rsa", "-b", "2048", "-m", "PEM", "-N", "lab-phrase", "-f", "id_old"])?;
     lab.tool(&["age-keygen", "-o", "age.txt"])?;
     let recipient = lab.tool(&["age-keygen", "-y", "age.txt"])?;
     let recipient = String::from_utf8(recipient)?.trim().to_owned();
@@ -212,6 +225,14 @@ fn the_forms_of_openssh_age_and_gnupg() -> Result<()> {
     let pem = lab.tool(&["ssh-keygen", "-e", "-m", "PKCS8", "-f", "id_rsa.pub"])?;
     std::fs::write(lab.keys().join("rsa.pub"), pem)?;
     assert_eq!(rsa["spki_sha256"], lab.spki(&["-pubin", "-in", "rsa.pub"])?);
+
+    // OpenSSL's old form hides the public half; the file beside it tells.
+    let old = key(&facts, "id_old");
+    let pem = lab.tool(&["ssh-keygen", "-e", "-m", "PKCS8", "-f", "id_old.pub"])?;
+    std::fs::write(lab.keys().join("old.pub"), pem)?;
+    assert_eq!(old["spki_sha256"], lab.spki(&["-pubin", "-in", "old.pub"])?, "{old}");
+    assert_eq!((&old["bits"], &old["protection"]["scheme"]), (&2048.into(), &"PEM".into()));
+    assert_eq!(old["public_from"].as_str().map(|path| path.ends_with("/id_old.pub")), Some(true));
 
     let age = key(&facts, "age.txt");
     assert_eq!((&age["format"], &age["type"], &age["bits"]), (&"age".into(), &"X25519".into(), &255.into()));
@@ -261,12 +282,11 @@ fn many_files_and_hostile_ones() -> Result<()> {
     let began = Instant::now();
     let facts = lab.facts("")?;
     let took = began.elapsed();
-    eprintln!("12,000 files in {} ms, judging and writing included", took.as_millis());
     assert!(facts["keys"].as_array().is_some_and(|keys| keys.len() > 9_600));
     let unread: Vec<_> =
         facts["not_read"].as_array().into_iter().flatten().filter_map(|n| n["name"].as_str()).collect();
     assert!(unread.len() == 2 && unread[0].ends_with("huge.key") && unread[1].ends_with("loop.key"), "{unread:?}");
-    // Loose, as this is not the release build; the bar is measured there.
+    // Loose, as this is not the release build and shares the machine with other tests; the bar is measured there.
     assert!(took < Duration::from_secs(60), "{took:?}");
     Ok(())
 }

@@ -255,7 +255,7 @@ fn read(line: &str) -> AuthorizedKey {
 }
 
 /// The key in a text that begins with its type.
-fn blob(text: &str) -> Option<Vec<u8>> {
+pub(crate) fn blob(text: &str) -> Option<Vec<u8>> {
     let mut words = text.split_whitespace();
     let kind = words.next()?;
     let blob = STANDARD.decode(words.next()?).ok()?;

@@ -1,6 +1,7 @@
 //! Which private keys and certificates lie in the usual places, who may read them, and which belong together.
 
 mod age;
+mod beside;
 mod certificate;
 mod der;
 mod jwk;
@@ -24,6 +25,7 @@ use zeroize::Zeroizing;
 
 use self::marks::Marks;
 use self::places::{Certificates, Spot};
+use self::private::Public;
 use self::search::{File, FoundKey, Search, numbered};
 use crate::facts::{Asked, Certificate, CertificateRef, Key, KeyFileTarget, KeyFilesFacts, Mark, Outcome};
 use crate::root::Root;
@@ -129,15 +131,29 @@ impl KeyFiles {
         let groups = names(&self.root.text(cx, "/etc/group", 4 << 20).await.unwrap_or_default());
 
         let mut keys = Vec::new();
-        for found in search.keys {
+        let mut in_file: BTreeMap<String, usize> = BTreeMap::new();
+        for found in &search.keys {
+            *in_file.entry(found.path.clone()).or_default() += 1;
+        }
+        for mut found in search.keys {
             let Some(file) = search.files.get(&found.path) else { continue };
             let folder = found.path.rsplit_once('/').map(|(folder, _)| folder).unwrap_or_default();
             if !folders.contains_key(folder) {
                 folders.insert(folder.to_owned(), cx.metadata(self.root.path(folder)).await.ok());
             }
             let folder = folders.get(folder).and_then(Option::as_ref);
+            let mut public_from = None;
+            if let Ok(public) = &mut found.public
+                && public.is_hidden()
+                && in_file.get(&found.path) == Some(&1)
+                && let Some((path, beside)) = beside::public(cx, &self.root, &found.path).await
+            {
+                *public = Public { encrypted: true, protection: public.protection.take(), ..beside };
+                public_from = Some(path);
+            }
             let marks = marks.of(found.public.as_ref().ok()).await;
             let mut key = describe(found, file, folder, marks);
+            key.public_from = public_from;
             key.owner = users.get(&key.uid).cloned();
             key.group = groups.get(&key.gid).cloned();
             keys.push(key);
@@ -199,6 +215,7 @@ fn describe(found: FoundKey, file: &File, folder: Option<&Metadata>, marks: Vec<
         purpose: public.purpose,
         key_id: public.key_id,
         spki_sha256: public.spki,
+        public_from: None,
         marks,
         copies: vec![],
         created: public.created,
@@ -241,7 +258,7 @@ fn copies(keys: &mut [Key]) {
 }
 
 /// Copies of one key that are named.
-const MOST_COPIES: usize = 100;
+const MOST_COPIES: usize = 10;
 
 /// Brings keys and certificates together by their public halves. Of several certificates for one key the one that
 /// begins last is named.

@@ -232,10 +232,14 @@ pub struct Key {
     pub key_id: Option<String>,
     /// SHA-256 of the SubjectPublicKeyInfo of its public half; null where that can't be told.
     pub spki_sha256: Option<String>,
+    /// The file beside an encrypted key that its public half was taken from, and all that follows from that: `id_rsa.pub`
+    /// for `id_rsa`, the certificate `x.crt` for `x.key`. That they belong together is the names' word. Null where the
+    /// key itself tells, or nothing does.
+    pub public_from: Option<String>,
     /// Marks of keys that others can compute or already have.
     pub marks: Vec<Mark>,
-    /// Names of other private keys found here with the same public half, in the order of names; links to one file are
-    /// one.
+    /// Names of other private keys found here with the same public half, in the order of names, ten at most; links to one
+    /// file are one.
     pub copies: Vec<String>,
     /// When it was made by the file's own word (OpenPGP), RFC 3339, UTC; null where the format does not tell.
     pub created: Option<String>,

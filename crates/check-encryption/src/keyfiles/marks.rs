@@ -114,7 +114,8 @@ impl<'a> Marks<'a> {
         };
         match list.as_ref() {
             Ok(list) => {
-                let found = list.split(|byte| *byte == b'\n').any(|line| line == openssl_line(modulus).as_bytes());
+                let ours = openssl_line(modulus);
+                let found = list.split(|byte| *byte == b'\n').any(|line| line == ours.as_bytes());
                 mark(name, if found { Outcome::Present } else { Outcome::Absent })
             }
             Err(why) => not_proven(name, why),

@@ -13,7 +13,22 @@ pub(super) fn public(bytes: &[u8]) -> Option<Public> {
     let (derivation, mut options) = (string(&mut rest)?, string(&mut rest)?);
     let (count, mut rest) = rest.split_first_chunk::<4>()?;
     (u32::from_be_bytes(*count) > 0).then_some(())?;
-    let mut key = string(&mut rest)?;
+    let public = of_blob(string(&mut rest)?)?;
+    let encrypted = cipher != b"none";
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).chars().take(40).collect::<String>();
+    let protection = encrypted.then(|| Protection {
+        scheme: Scheme::OpenSsh,
+        cipher: Some(text(cipher)),
+        kdf: Some(text(derivation)),
+        hash: None,
+        // Salt, then rounds.
+        cost: string(&mut options).and(options.first_chunk::<4>()).map(|rounds| i64::from(u32::from_be_bytes(*rounds))),
+    });
+    Some(Public { encrypted, protection, ..public })
+}
+
+/// A public key as SSH writes it (RFC 4253, section 6.6).
+pub(super) fn of_blob(mut key: &[u8]) -> Option<Public> {
     let name = std::str::from_utf8(string(&mut key)?).ok()?.to_owned();
     let public = match name.as_str() {
         "ssh-rsa" => {
@@ -31,17 +46,7 @@ pub(super) fn public(bytes: &[u8]) -> Option<Public> {
         }
         _ => Public { key_type: Some(KeyType::Other), ..Public::default() },
     };
-    let encrypted = cipher != b"none";
-    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).chars().take(40).collect::<String>();
-    let protection = encrypted.then(|| Protection {
-        scheme: Scheme::OpenSsh,
-        cipher: Some(text(cipher)),
-        kdf: Some(text(derivation)),
-        hash: None,
-        // Salt, then rounds.
-        cost: string(&mut options).and(options.first_chunk::<4>()).map(|rounds| i64::from(u32::from_be_bytes(*rounds))),
-    });
-    Some(Public { encrypted, protection, algorithm: Some(name), ..public })
+    Some(Public { algorithm: Some(name), ..public })
 }
 
 /// A string of RFC 4251, section 5: its length in four bytes, then its bytes.

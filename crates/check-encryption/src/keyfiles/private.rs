@@ -35,6 +35,11 @@ pub(super) struct Public {
 }
 
 impl Public {
+    /// Whether encryption hides all of it but what its mark says.
+    pub(super) const fn is_hidden(&self) -> bool {
+        self.encrypted && self.algorithm.is_none()
+    }
+
     /// All that is seen of an encrypted key.
     fn hidden(key_type: Option<KeyType>, protection: Protection) -> Self {
         Self { encrypted: true, key_type, protection: Some(protection), ..Self::default() }
@@ -149,6 +154,33 @@ pub(super) fn pkcs8(bytes: &[u8]) -> Option<Public> {
         _ => plain(KeyType::Other, None),
     };
     Some(Public { algorithm: Some(oid), ..public })
+}
+
+/// A public key as certificates hold it: `SubjectPublicKeyInfo` (RFC 5280, section 4.1.2.7).
+pub(super) fn of_spki(bytes: &[u8]) -> Option<Public> {
+    let mut body = whole(bytes)?;
+    let algorithm = body.take_whole(SEQUENCE)?;
+    let mut parts = Reader::new(algorithm).enter(SEQUENCE)?;
+    let oid = dotted(parts.take(OID)?)?;
+    let key = body.take(BIT_STRING)?.strip_prefix(&[0])?;
+    body.is_empty().then_some(())?;
+    let plain = |key_type, bits| Public { key_type: Some(key_type), bits, ..Public::default() };
+    let public = match oid.as_str() {
+        RSA | RSA_PSS => {
+            let mut numbers = whole(key)?;
+            rsa(numbers.take_whole(INTEGER)?, numbers.take_whole(INTEGER)?, algorithm)?
+        }
+        EC => {
+            let curve = parts.take_whole(OID)?;
+            ec(curve, &dotted(Reader::new(curve).take(OID)?)?, Some(key))
+        }
+        "1.3.101.112" => ed25519(key),
+        "1.3.101.113" => plain(KeyType::Ed448, Some(448)),
+        "1.3.101.110" => x25519(key),
+        DSA => plain(KeyType::Dsa, parts.enter(SEQUENCE).and_then(|mut p| p.take(INTEGER)).and_then(bits)),
+        _ => plain(KeyType::Other, None),
+    };
+    Some(Public { algorithm: Some(oid), spki: Some(Digest::of(bytes).to_string()), ..public })
 }
 
 /// `EncryptedPrivateKeyInfo` (RFC 5958): its algorithm is that of the encryption. A passphrase that opens it shows the key.
