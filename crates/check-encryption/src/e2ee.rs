@@ -6,6 +6,8 @@
 
 mod canary;
 mod classify;
+mod courier;
+mod drill;
 mod field;
 mod folder;
 mod http;

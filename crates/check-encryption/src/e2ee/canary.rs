@@ -1,5 +1,4 @@
-//! The drill `e2ee-canary`: a marker of 192 random bits goes through a client's standard input, comes back from another
-//! client, and is looked for in every store. A second marker, planted in every form, shows that the search finds what is there.
+//! The drill `e2ee-canary`: a marker of 192 random bits goes through a client, comes back from another client, and is looked for in every store. A second marker, planted in every form, shows that the search finds what is there.
 //!
 //! The marker is in no argument and in no evidence. What the drill makes is the scratch folder, which its journal takes away;
 //! the message itself, which the client sent; and the control file, where the inventory names one.
@@ -10,8 +9,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use model::{Asked, Digest, Facts, Failure, FailureClass, Kind, Level, Target};
-use probe::{BoxFuture, Command, Cx, OpenFolder, Plan, Probe};
+use probe::{BoxFuture, Cx, OpenFolder, Plan, Probe};
 
+use super::courier::{receive, send};
 use super::folder::MOST as MOST_FILES;
 use super::search::{Found, PIECE, SHARED, Search, planted};
 use super::sql::{Client, unhex};
@@ -23,8 +23,8 @@ use crate::facts::{Control, E2eeCanaryFacts, Hit, Hits, Outcome, Planted, Search
 const NOT_ASKED: &str = "the inventory asks for no canary; add 'canary:' to this target";
 /// Places that are named.
 const MOST_HITS: usize = 100;
-/// How often the reading client is asked, a second apart.
-const ASKS: u32 = 5;
+/// Time that is kept back for writing down what was seen.
+const SPARE: Duration = Duration::from_millis(500);
 /// What the control file says around its marker.
 pub(super) const CONTROL: &str = "Probity's control, which its search must find here: ";
 
@@ -48,9 +48,7 @@ impl Probe for E2eeCanary {
     fn plan(&self, target: &Target) -> Plan {
         let Ok(spec) = spec(target) else { return Plan::default() };
         let Some(canary) = &spec.canary else { return Plan::default() };
-        let commands = [&canary.write, &canary.read];
-        let mut plan = Plan::default();
-        plan.commands.extend(commands.into_iter().filter(|argv| !argv.is_empty()).map(|argv| argv.join(" ")));
+        let mut plan = Plan { commands: canary.steps(), ..Plan::default() };
         plan.files.extend(spec.store.iter().map(|store| format!("all of {}", store.title())));
         plan.files.extend(canary.control.iter().map(|path| format!("{path} (written: the control)")));
         plan
@@ -85,9 +83,9 @@ async fn drill(canary: &Canary, stores: &[Store], cx: &Cx) -> Result<E2eeCanaryF
     if let Some(path) = &canary.control {
         cx.plant_file(path, format!("{CONTROL}{other}\n").as_bytes()).await.map_err(|e| failed(&e))?;
     }
-    let written = write(canary, &marker, &scratch, cx).await?;
+    let written = step(send(&canary.write, &marker, &scratch, cx).await?);
     let received = match written.outcome {
-        Outcome::Present => received(canary, &marker, cx).await,
+        Outcome::Present => step(receive(canary.read.as_ref(), &marker, cx).await),
         _ => step(Err("nothing was sent".to_owned())),
     };
     tokio::time::sleep(Duration::from_secs(canary.wait.unwrap_or(2).into()).min(cx.remaining())).await;
@@ -134,7 +132,7 @@ fn searcher(marker: &str) -> Result<Search, Failure> {
     Search::of(marker).map_err(|e| Failure::new(FailureClass::Panic, format!("the search can't be made: {e}")))
 }
 
-fn failed(e: &probe::FileError) -> Failure {
+pub(super) fn failed(e: &probe::FileError) -> Failure {
     Failure::new(e.class, e.to_string())
 }
 
@@ -167,51 +165,6 @@ async fn rehearse(marker: &str, search: &Arc<Search>, scratch: &Path, cx: &Cx) -
         forms.push(Planted { name: name.to_owned(), outcome: proven(why.is_none()), why });
     }
     forms
-}
-
-/// Gives the marker to the client. It must end with 0: what it says is not looked at, the second client tells.
-async fn write(canary: &Canary, marker: &str, scratch: &Path, cx: &Cx) -> Result<Step, Failure> {
-    let stdin = scratch.join("marker");
-    cx.plant_file(&stdin, format!("{marker}\n").as_bytes()).await.map_err(|e| failed(&e))?;
-    let argv: Vec<&str> = canary.write.iter().map(String::as_str).collect();
-    let within = cx.remaining() / 3;
-    let command = Command { stdin: Some(&stdin), redact: &[marker], within, ..Command::new(&argv) };
-    let ran = cx.command(command).await;
-    // The scratch folder may lie in a store.
-    cx.plant_file(&stdin, b"").await.map_err(|e| failed(&e))?;
-    Ok(step(match ran {
-        Ok(output) if output.exit == Some(0) => Ok(()),
-        Ok(output) => Err(match output.exit {
-            Some(code) => format!("the client ended with {code}"),
-            None => "a signal ended the client".to_owned(),
-        }),
-        Err(failure) => Err(failure.message),
-    }))
-}
-
-/// Asks the second client until the marker is in what it prints.
-async fn received(canary: &Canary, marker: &str, cx: &Cx) -> Step {
-    if canary.read.is_empty() {
-        return step(Err("no 'read' command is given, so that nothing shows that the message arrived".to_owned()));
-    }
-    let argv: Vec<&str> = canary.read.iter().map(String::as_str).collect();
-    let mut why = String::new();
-    for at in 0..ASKS {
-        if at > 0 {
-            tokio::time::sleep(Duration::from_secs(1).min(cx.remaining())).await;
-        }
-        let within = cx.remaining() / 3;
-        match cx.command(Command { redact: &[marker], within, ..Command::new(&argv) }).await {
-            Ok(output) if holds(&output.stdout, marker) => return step(Ok(())),
-            Ok(_) => "the second client does not print the marker".clone_into(&mut why),
-            Err(failure) => why = failure.message,
-        }
-    }
-    step(Err(why))
-}
-
-fn holds(bytes: &[u8], marker: &str) -> bool {
-    bytes.windows(marker.len()).any(|window| window == marker.as_bytes())
 }
 
 /// What a search of a store came to.
@@ -264,7 +217,7 @@ async fn look(store: &Store, search: &Arc<Search>, control: &Arc<Search>, other:
     let looked = if let Some(sql) = &store.sql {
         rows(sql, &mut tally, search, control, other, cx).await
     } else if let Some(http) = &store.http {
-        http::get(http, cx).await.map(|body| {
+        http::get(http, cx.remaining().saturating_sub(SPARE), cx).await.map(|body| {
             (tally.items, tally.bytes) = (u64::from(!body.is_empty()), body.len() as u64);
             tally.search("the answer", &body, 0, search, control);
         })

@@ -1,11 +1,11 @@
-//! What an interface of the server gives, through `curl`: GET alone, no redirect is followed.
+//! Requests through `curl`: what an interface of the server gives, and the marker for a client's. No redirect is followed.
 
 use std::time::Duration;
 
 use probe::{Command, Cx};
 use serde_json::Value;
 
-use super::target::Http;
+use super::target::{Http, MARKER, Request};
 use super::{Draw, Drawn, Lens, field};
 use crate::e2ee::folder::rank;
 
@@ -14,7 +14,7 @@ pub(super) const MOST: usize = 64 << 20;
 
 /// Looks at the records that come, or at the body as one payload.
 pub(super) async fn draw(http: &Http, draw: Draw, lens: &Lens, cx: &Cx) -> Result<Drawn, String> {
-    let body = get(http, cx).await?;
+    let body = get(http, cx.remaining().saturating_sub(Duration::from_millis(500)), cx).await?;
     let Some(path) = &http.list else {
         if body.is_empty() {
             return Err("the answer is empty".to_owned());
@@ -40,37 +40,77 @@ pub(super) async fn draw(http: &Http, draw: Draw, lens: &Lens, cx: &Cx) -> Resul
 }
 
 /// The body of an answer with status 200.
-pub(super) async fn get(http: &Http, cx: &Cx) -> Result<Vec<u8>, String> {
-    // The header is a secret: curl reads it from a file that is closed to others and gone with this.
+pub(super) async fn get(http: &Http, within: Duration, cx: &Cx) -> Result<Vec<u8>, String> {
     let folder = cx.private_folder().await.map_err(|e| e.to_string())?;
-    let header = match &http.header {
-        Some(reference) => {
-            let line = cx.secret(reference).await.map_err(|f| f.message)?;
-            let path = cx.private_file(&folder, "header", line.as_bytes()).await.map_err(|e| e.to_string())?;
-            Some(format!("@{}", path.display()))
-        }
-        None => None,
-    };
     let body = folder.path().join("body").display().to_string();
-    let seconds = cx.remaining().as_secs().clamp(1, 60).to_string();
-    let mut argv =
-        vec!["curl", "-q", "--silent", "--show-error", "--globoff", "--noproxy", "*", "--proto", "=http,https"];
     let most = MOST.to_string();
-    argv.extend(["--max-time", &seconds, "--max-filesize", &most, "--output", &body, "--write-out", "%{http_code}"]);
-    argv.extend(header.iter().flat_map(|header| ["--header", header.as_str()]));
-    argv.extend(["--", &http.url]);
-    let within = cx.remaining().saturating_sub(Duration::from_millis(500));
-    let command = Command { within, version: &["--version"], ..Command::new(&argv) };
-    let output = cx.command(command).await.map_err(|f| f.message)?;
-    let status = String::from_utf8_lossy(&output.stdout).trim().to_owned();
+    let more = ["--max-filesize", &most, "--output", &body];
+    let status = Curl { url: &http.url, header: http.header.as_deref(), more: &more, within }.run(cx).await?;
     if status != "200" {
-        let said = String::from_utf8_lossy(&output.stderr);
-        let said = said.lines().next().unwrap_or_default();
-        return Err(format!("the answer's status is {status}, and 200 is wanted; {said}"));
+        return Err(format!("the answer's status is {status}, and 200 is wanted"));
     }
     match cx.read_secret_file(&body, MOST).await {
         Ok(bytes) => Ok(bytes.to_vec()),
         Err(e) if e.class == model::FailureClass::Missing => Ok(Vec::new()),
         Err(e) => Err(e.to_string()),
+    }
+}
+
+/// Sends the marker in the body of a request. What the answer says beside its status is not looked at.
+pub(super) async fn send(request: &Request, marker: &str, within: Duration, cx: &Cx) -> Result<(), String> {
+    // curl reads the body from a file that is closed to others: the marker is in no argument.
+    let folder = cx.private_folder().await.map_err(|e| e.to_string())?;
+    let body = request.body.as_deref().unwrap_or(MARKER).replace(MARKER, marker);
+    let body = cx.private_file(&folder, "request", body.as_bytes()).await.map_err(|e| e.to_string())?;
+    let body = format!("@{}", body.display());
+    let of_type = format!("Content-Type: {}", request.content_type.as_deref().unwrap_or("text/plain"));
+    let method = request.method.name();
+    let more = ["--request", method, "--header", &of_type, "--data-binary", &body, "--output", "/dev/null"];
+    let curl = Curl { url: &request.url, header: request.header.as_deref(), more: &more, within };
+    let status = curl.run(cx).await?;
+    if status.len() != 3 || !status.starts_with('2') {
+        return Err(format!("the client's API answered {method} with the status {status}, and 2xx is wanted"));
+    }
+    Ok(())
+}
+
+/// A request.
+struct Curl<'a> {
+    url: &'a str,
+    /// The reference to a header line.
+    header: Option<&'a str>,
+    /// Further arguments.
+    more: &'a [&'a str],
+    /// How long it may take; no longer than a minute.
+    within: Duration,
+}
+
+impl Curl<'_> {
+    /// The status of the answer.
+    async fn run(&self, cx: &Cx) -> Result<String, String> {
+        // The header is a secret: curl reads it from a file that is closed to others and gone with its folder.
+        let folder = cx.private_folder().await.map_err(|e| e.to_string())?;
+        let header = match self.header {
+            Some(reference) => {
+                let line = cx.secret(reference).await.map_err(|f| f.message)?;
+                let path = cx.private_file(&folder, "header", line.as_bytes()).await.map_err(|e| e.to_string())?;
+                Some(format!("@{}", path.display()))
+            }
+            None => None,
+        };
+        let seconds = self.within.as_secs().clamp(1, 60).to_string();
+        let mut argv =
+            vec!["curl", "-q", "--silent", "--show-error", "--globoff", "--noproxy", "*", "--proto", "=http,https"];
+        argv.extend(["--max-time", &seconds, "--write-out", "%{http_code}"]);
+        argv.extend(header.iter().flat_map(|header| ["--header", header.as_str()]));
+        argv.extend(self.more);
+        argv.extend(["--", self.url]);
+        let command = Command { within: self.within, version: &["--version"], ..Command::new(&argv) };
+        let output = cx.command(command).await.map_err(|f| f.message)?;
+        if output.exit == Some(0) {
+            return Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned());
+        }
+        let said = String::from_utf8_lossy(&output.stderr);
+        Err(said.lines().next().unwrap_or("curl ended without a word").to_owned())
     }
 }

@@ -5,6 +5,9 @@ use std::path::Path;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+pub(crate) use super::drill::MARKER;
+pub use super::drill::{Canary, Method, Read, Request, Write};
+
 /// Payloads that only their readers' devices can decrypt: where they lie on the server's side, and what they should be.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -158,22 +161,27 @@ pub struct Allowed {
     pub most: Option<u32>,
 }
 
-/// The drill: a marker that nobody can guess is sent through a client, and looked for in every store. It runs only where the
-/// command line says `--allow-commands`.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Canary {
-    /// Program and arguments of a client that sends what it reads from its standard input.
-    pub write: Vec<String>,
-    /// Program and arguments of another client that prints what arrived.
-    #[serde(default)]
-    pub read: Vec<String>,
-    /// Seconds until all stores have it, 2 by default.
-    #[serde(default)]
-    pub wait: Option<u32>,
-    /// A file inside a store that the drill may write: another marker, which the search must find there.
-    #[serde(default)]
-    pub control: Option<String>,
+/// An URL without its query, which may say more than is to be shown.
+pub(super) fn bare(url: &str) -> &str {
+    url.split('?').next().unwrap_or_default()
+}
+
+/// Whether something can be asked of an URL with that header.
+pub(super) fn of_request(url: &str, header: Option<&str>) -> Result<(), &'static str> {
+    if !url.starts_with("https://") && !url.starts_with("http://") {
+        return Err("its URL is none of http or https");
+    }
+    if url.split('/').nth(2).is_some_and(|authority| authority.contains('@')) {
+        return Err("a password in an URL would be shown; give it as 'header'");
+    }
+    secret(header)
+}
+
+fn secret(reference: Option<&str>) -> Result<(), &'static str> {
+    if reference.is_some_and(|r| !["env:", "file:", "cmd:"].iter().any(|p| r.starts_with(p))) {
+        return Err("a secret must be a reference: env:NAME, file:PATH or cmd:PROGRAM ARGUMENTS");
+    }
+    Ok(())
 }
 
 impl Store {
@@ -182,7 +190,7 @@ impl Store {
         let place = match (&self.folder, &self.sql, &self.http) {
             (Some(folder), ..) => folder.path.clone(),
             (_, Some(sql), _) => format!("{}.{}", sql.table, sql.column),
-            (.., Some(http)) => http.url.split('?').next().unwrap_or_default().to_owned(),
+            (.., Some(http)) => bare(&http.url).to_owned(),
             _ => String::new(),
         };
         self.name.clone().unwrap_or(place)
@@ -231,31 +239,11 @@ impl E2eeTarget {
                     return wrong(place(".sql"), "a password is a reference of its own: 'password: file:PATH'");
                 }
             }
-            if let Some(http) = &store.http
-                && !http.url.starts_with("https://")
-                && !http.url.starts_with("http://")
-            {
-                return wrong(place(".http.url"), "this is no URL of http or https");
+            if let Some(http) = &store.http {
+                of_request(&http.url, http.header.as_deref()).or_else(|why| wrong(place(".http"), why))?;
             }
-            if let Some(http) = &store.http
-                && http.url.split('/').nth(2).is_some_and(|authority| authority.contains('@'))
-            {
-                return wrong(place(".http.url"), "a password in an URL would be shown; give it as 'header'");
-            }
-            for reference in [
-                store.sql.as_ref().and_then(|s| s.password.as_ref()),
-                store.http.as_ref().and_then(|h| h.header.as_ref()),
-            ]
-            .into_iter()
-            .flatten()
-            {
-                if !["env:", "file:", "cmd:"].iter().any(|p| reference.starts_with(p)) {
-                    return wrong(
-                        place(""),
-                        "a secret must be a reference: env:NAME, file:PATH or cmd:PROGRAM ARGUMENTS",
-                    );
-                }
-            }
+            let password = store.sql.as_ref().and_then(|sql| sql.password.as_deref());
+            secret(password).or_else(|why| wrong(place(".sql.password"), why))?;
             let title = store.title();
             if names.contains(&title) {
                 return wrong(place(""), "two stores have the same name; give one of them another with 'name'");
@@ -270,10 +258,7 @@ impl E2eeTarget {
         if self.field.as_ref().is_some_and(|f| super::field::steps(f).is_none()) {
             return wrong("field".into(), "this is no path such as $.content.ciphertext or $.parts[0].body");
         }
-        if self.canary.as_ref().is_some_and(|c| c.write.is_empty()) {
-            return wrong("canary.write".into(), "no command is named");
-        }
-        Ok(())
+        self.canary.as_ref().map_or(Ok(()), Canary::check)
     }
 
     /// The same with paths relative to a folder.
@@ -289,6 +274,7 @@ impl E2eeTarget {
             store.http.iter_mut().flat_map(|h| &mut h.header).for_each(secret);
         }
         self.canary.iter_mut().flat_map(|c| &mut c.control).for_each(join);
+        self.canary.iter_mut().flat_map(Canary::headers).for_each(secret);
         self
     }
 
