@@ -1,5 +1,7 @@
 //! The self-check: what listens, which keys lie around, how the SSH server is set, on a machine made for the test.
 
+#![allow(clippy::indexing_slicing, reason = "a test may panic")]
+
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::PathBuf;
 
@@ -148,5 +150,72 @@ fn the_self_check_says_what_it_looked_for_and_did_not_find() -> Result<()> {
     let places = facts.get("places").and_then(Value::as_array).context("no places")?;
     ensure!(places.iter().any(|place| place.get("outcome").is_some_and(|o| o == "absent")), "{places:?}");
     ensure!(assessment.at("/run/vantage/user").is_string() && assessment.at("/run/tool/digest").is_string());
+    Ok(())
+}
+
+/// A machine whose SSH server began with some settings, while its file holds others: the verdict on both, and the facts.
+fn wire_and_file(began: &str, file: &str) -> Result<(String, Value)> {
+    let (lab, probity) = (Lab::new()?, Probity::new()?);
+    let key = lab.folder().join("host_key");
+    let made = std::process::Command::new("ssh-keygen")
+        .args(["-q", "-t", "ed25519", "-N", "", "-f"])
+        .arg(&key)
+        .stdin(std::process::Stdio::null())
+        .status()?;
+    ensure!(made.success(), "ssh-keygen does not make a key");
+    let head = format!(
+        "Port {SSH_PORT}\nListenAddress 127.0.0.1\nHostKey {}\nPidFile {}\nUsePAM no\n",
+        key.display(),
+        lab.folder().join("pid").display()
+    );
+    // As a reload was forgotten: the process has read one file, and another one lies in its place.
+    let (first, second) = (lab.folder().join("sshd_config"), lab.folder().join("sshd_config.new"));
+    std::fs::write(&first, format!("{head}{began}\n"))?;
+    std::fs::write(&second, format!("{head}{file}\n"))?;
+    // sshd forks once it has read its file, and the shell goes on only then.
+    let script = format!(
+        "mkdir -p /run/sshd; /usr/sbin/sshd -f /etc/ssh/sshd_config && cat {} > /etc/ssh/sshd_config; sleep 60",
+        second.display()
+    );
+    let machine =
+        Machine::new().mount(&first, "/etc/ssh/sshd_config").server(SSH_PORT, "sh", &["-c", script.as_str()])?;
+    let finished = machine.run(&probity, &["audit", "--out", "pack"])?;
+    ensure!(matches!(finished.code, Some(0 | 1 | 3)), "{finished}");
+    let check = SelfCheck { lab, probity, finished };
+    let assessment = check.assessment()?;
+    let verdicts = assessment.verdicts("SSH-WIRE-HOST");
+    ensure!(verdicts.len() == 1, "{verdicts:?}");
+    Ok((verdicts.concat(), check.facts("sshd", "host")?))
+}
+
+/// Where the SSH server of a machine listens.
+const SSH_PORT: u16 = 2222;
+
+#[test]
+fn a_server_that_read_its_settings_is_the_one_on_the_wire() -> Result<()> {
+    let (verdict, facts) = wire_and_file(
+        "Ciphers aes256-ctr\nPasswordAuthentication no\nMatch User git Address 10.0.0.0/8\nPasswordAuthentication yes",
+        "Ciphers aes256-ctr\nPasswordAuthentication no\nMatch User git Address 10.0.0.0/8\nPasswordAuthentication yes",
+    )?;
+    assert_eq!(verdict, "pass", "{facts}");
+    let contexts = facts["contexts"].as_array().context("no contexts")?;
+    let git = contexts.iter().find(|c| c["blocks"] != serde_json::json!([])).context("no block")?;
+    assert_eq!(git["name"], "user=git,host=192.0.2.1,addr=10.0.0.1,laddr=192.0.2.2,lport=2222");
+    assert_eq!(git["settings"], serde_json::json!([{"name": "passwordauthentication", "value": "yes"}]));
+    assert_eq!(contexts.iter().filter(|c| c["outcome"] == "present").count(), 3, "{contexts:?}");
+    assert_eq!(facts["sockets"], serde_json::json!(["tcp:127.0.0.1:2222"]));
+    Ok(())
+}
+
+#[test]
+fn a_server_that_read_other_settings_is_a_critical_finding() -> Result<()> {
+    for (began, file) in [
+        ("Ciphers aes256-ctr,aes128-cbc", "Ciphers aes256-ctr"),
+        ("PasswordAuthentication yes", "PasswordAuthentication no"),
+        ("MACs hmac-sha2-256", "MACs hmac-sha2-512"),
+    ] {
+        let (verdict, facts) = wire_and_file(began, file)?;
+        assert_eq!(verdict, "fail", "{began}: {facts}");
+    }
     Ok(())
 }

@@ -84,6 +84,9 @@ fn openssh_with_old_algorithms() -> Result<()> {
         (&key(&facts, "ssh-rsa")["outcome"], &key(&facts, "ssh-rsa")["bits"]),
         (&"present".into(), &1024.into())
     );
+    let rsa = key(&facts, "ssh-rsa");
+    assert_eq!((&rsa["exponent"], names(&rsa["marks"], "outcome")), (&65_537.into(), vec!["absent".to_owned(); 2]));
+    assert_eq!(names(&facts["own_sockets"], "")[0], format!("tcp:{}", server.address()));
     assert_eq!(names(&facts["offers"]["compression"], "name"), ["none"]);
     assert_eq!(facts["group_exchange"]["groups"], Value::Array(vec![]));
     Ok(())

@@ -91,7 +91,7 @@ fn reaches(address: &SocketAddr, socket: &Listening) -> bool {
 }
 
 /// Only addresses of this machine can be bound. Nothing is sent.
-fn is_local(ip: IpAddr) -> bool {
+pub(crate) fn is_local(ip: IpAddr) -> bool {
     ip.is_loopback() || UdpSocket::bind((ip, 0)).is_ok()
 }
 
@@ -181,7 +181,7 @@ pub(crate) fn found(listener: &Target, facts: Option<&Facts>) -> Result<Target, 
             return Ok(target("tls", serde_json::to_value(spec)));
         }
         (Some("absent"), Some("ssh"), _) => {
-            return Ok(target("ssh", serde_json::to_value(SshSpec { address: address() })));
+            return Ok(target("ssh", serde_json::to_value(SshSpec { address: address(), this_machine: true })));
         }
         (Some("absent"), Some(spoke), _) => format!("tried for TLS: it speaks {spoke}"),
         (Some("absent"), None, _) => "tried for TLS: it does not speak it".to_owned(),

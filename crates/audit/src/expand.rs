@@ -13,6 +13,7 @@ use model::{Failure, FailureClass, NotLookedAt, Notice, NoticeLevel, Subject, Ta
 
 use crate::Error;
 use crate::data_path::{self, DataPathTarget};
+use crate::discover;
 use crate::inventory::{self, Declared, HOST, SSH_PORT};
 
 /// Addresses of one name looked at, at most.
@@ -116,8 +117,9 @@ impl<'a> Reached<'a> {
                 addresses: Addresses::All,
                 expect_addresses: ssh.expect_addresses,
                 spec: Box::new(|address| {
+                    let this_machine = address.is_some_and(|a| discover::is_local(a.ip()));
                     let address = address.map(|a| a.to_string()).unwrap_or_default();
-                    serde_json::to_value(SshSpec { address }).unwrap_or_default()
+                    serde_json::to_value(SshSpec { address, this_machine }).unwrap_or_default()
                 }),
             }),
             inventory::Subject::Database(product, database) => Some(Self {

@@ -24,6 +24,7 @@ use probe::{BoxFuture, Cx, Metadata, Plan, Probe};
 use zeroize::Zeroizing;
 
 use self::marks::Marks;
+pub(crate) use self::marks::of_modulus;
 use self::places::{Certificates, Spot};
 use self::private::Public;
 use self::search::{File, FoundKey, Search, numbered};

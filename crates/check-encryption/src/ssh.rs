@@ -98,10 +98,17 @@ impl Probe for Ssh {
 }
 
 fn address(target: &Target) -> Result<SocketAddr, Failure> {
+    spec(target).map(|(address, _)| address)
+}
+
+/// The address, and whether it is one of this machine.
+fn spec(target: &Target) -> Result<(SocketAddr, bool), Failure> {
     let wrong = |what: String| Failure::new(FailureClass::Unresolved, format!("{}: {what}", target.name));
     let spec: SshSpec = serde_json::from_value(target.subject.spec.clone())
         .map_err(|e| wrong(format!("its parameters are not those of an SSH server: {e}")))?;
-    spec.address.parse().map_err(|_| wrong(format!("'{}' is no address with a port", spec.address)))
+    let address = spec.address.parse();
+    let address = address.map_err(|_| wrong(format!("'{}' is no address with a port", spec.address)))?;
+    Ok((address, spec.this_machine))
 }
 
 /// Asks everything. What came of it is in the record.

@@ -119,6 +119,9 @@ impl Sshd {
             }
             _ => None,
         };
+        let named = settings.get("listenaddress").into_iter().flatten().map(|address| format!("tcp:{address}"));
+        let held = running.iter().filter(|server| trusted(server)).flat_map(|server| server.sockets.iter().cloned());
+        let sockets: BTreeSet<String> = named.chain(held).collect();
         SshdFacts {
             outcome,
             why,
@@ -130,6 +133,7 @@ impl Sshd {
             config_files,
             match_blocks,
             contexts,
+            sockets: sockets.into_iter().collect(),
             running,
             ..settings::facts(settings)
         }

@@ -4,7 +4,7 @@ use model::Asked;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::Outcome;
+use super::{Mark, Outcome};
 
 /// One SSH server at one address.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
@@ -12,6 +12,9 @@ use super::Outcome;
 pub struct SshFacts {
     /// Address and port spoken to.
     pub address: String,
+    /// Names that the socket may have on the machine that made this record, as the kind `listeners` has them; empty where
+    /// the address is another machine's.
+    pub own_sockets: Vec<String>,
     /// Its identification string (RFC 4253, section 4.2).
     pub identification: Identification,
     /// What it offers in its `SSH_MSG_KEXINIT` (RFC 4253, section 7.1).
@@ -112,6 +115,12 @@ pub struct HostKey {
     pub bits: Option<u32>,
     /// `SHA256:…` as OpenSSH prints it.
     pub fingerprint: Option<String>,
+    /// Public exponent of an RSA key; null for others, and where it has more than 62 bits.
+    pub exponent: Option<i64>,
+    /// `all`: every mark that the public half alone shows; none of a key that was not fetched.
+    pub asked: Asked,
+    /// Marks of moduli that others can factor.
+    pub marks: Vec<Mark>,
     /// Whether it signed the exchange, which only the private key can (RFC 4253, section 8). Without that, the key is
     /// what the server claims.
     pub possession: SshSign,
@@ -193,4 +202,7 @@ pub struct SshTarget {
 pub struct SshSpec {
     /// Address and port.
     pub address: String,
+    /// The address is one of the machine that looks.
+    #[serde(default)]
+    pub this_machine: bool,
 }

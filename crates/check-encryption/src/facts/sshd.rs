@@ -247,6 +247,9 @@ pub struct SshdFacts {
     /// from 1000 on, else `nobody`), and one for each `Match` block. Others may fit the same block and get other settings.
     /// Null where the server does not tell its settings at all.
     pub contexts: Option<Vec<SshdContext>>,
+    /// Sockets that are this server's, as the kind `listeners` names them: those that its processes hold, and those that
+    /// its settings name (`ListenAddress`), which another program may hold.
+    pub sockets: Vec<String>,
     /// SSH servers that run. One that systemd starts for each connection (`ssh.socket`) is not among them, and without
     /// root only the one named in /run/sshd.pid is.
     pub running: Vec<RunningSshd>,

@@ -49,6 +49,24 @@ pub(super) struct Marks<'a> {
     lists: Mutex<BTreeMap<u32, List>>,
 }
 
+/// Whether a modulus bears a mark.
+type Test = fn(&BigUint) -> bool;
+
+/// Marks of a modulus that others can factor.
+const FACTORED: [(MarkName, Test); 2] = [(MarkName::Roca, roca), (MarkName::ClosePrimes, close_primes)];
+
+/// Those of a modulus of RSA, big-endian; a key without one has none of them.
+pub(crate) fn of_modulus(modulus: Option<&[u8]>) -> Vec<Mark> {
+    let of = |(name, test): (MarkName, Test)| match modulus.map(BigUint::from_bytes_be) {
+        None => mark(name, Outcome::Absent),
+        Some(modulus) if modulus.bits() > u64::from(MOST_BITS) => {
+            not_proven(name, "its modulus is longer than this program computes with")
+        }
+        Some(modulus) => mark(name, if test(&modulus) { Outcome::Present } else { Outcome::Absent }),
+    };
+    FACTORED.map(of).into()
+}
+
 impl<'a> Marks<'a> {
     pub(super) fn new(cx: &'a Cx, root: &'a Root) -> Self {
         Self { cx, root, lists: Mutex::default() }
@@ -62,18 +80,11 @@ impl<'a> Marks<'a> {
                 .map(|name| not_proven(name, why))
                 .into();
         };
-        let mut marks = Vec::new();
-        for (name, test) in [(MarkName::Roca, roca as fn(&BigUint) -> bool), (MarkName::ClosePrimes, close_primes)] {
-            marks.push(match (&key.modulus, key.bits) {
-                _ if key_type != KeyType::Rsa => mark(name, Outcome::Absent),
-                (Some(modulus), Some(bits)) if bits <= MOST_BITS => {
-                    let found = test(&BigUint::from_bytes_be(modulus));
-                    mark(name, if found { Outcome::Present } else { Outcome::Absent })
-                }
-                (Some(_), _) => not_proven(name, "its modulus is longer than this program computes with"),
-                (None, _) => not_proven(name, "encryption hides its modulus"),
-            });
-        }
+        let mut marks: Vec<Mark> = match &key.modulus {
+            _ if key_type != KeyType::Rsa => of_modulus(None),
+            Some(modulus) => of_modulus(Some(modulus)),
+            None => FACTORED.map(|(name, _)| not_proven(name, "encryption hides its modulus")).into(),
+        };
         marks.push(match &key.spki {
             Some(spki) => match PUBLISHED.iter().find(|(known, _)| known == spki) {
                 Some((_, place)) => {
@@ -212,6 +223,20 @@ mod tests {
         assert!(roca(&made) && !roca(&(made + 1_u8)));
         // A Mersenne prime.
         assert!(!roca(&(BigUint::from(2_u8).pow(127) - 1_u8)));
+    }
+
+    #[test]
+    fn marks_of_a_modulus_are_told_by_name() {
+        let marks = |modulus: Option<&[u8]>| -> Vec<_> {
+            of_modulus(modulus).into_iter().map(|mark| (mark.name, mark.outcome)).collect()
+        };
+        let close = BigUint::from(1_000_003_u32) * BigUint::from(1_000_033_u32);
+        let found = marks(Some(&close.to_bytes_be()));
+        assert_eq!(found, [(MarkName::Roca, Outcome::Absent), (MarkName::ClosePrimes, Outcome::Present)]);
+        let absent = [(MarkName::Roca, Outcome::Absent), (MarkName::ClosePrimes, Outcome::Absent)];
+        assert_eq!(marks(None), absent);
+        let long = [(MarkName::Roca, Outcome::NotProven), (MarkName::ClosePrimes, Outcome::NotProven)];
+        assert_eq!(marks(Some(&[0xff; 2049])), long);
     }
 
     #[test]

@@ -14,6 +14,7 @@ use crate::facts::{
     Algorithm, AuthMethod, Authentication, Group, GroupExchange, HostKey, HostKeys, Identification, Offers, Outcome,
     SshFacts, SshSign,
 };
+use crate::keyfiles::of_modulus;
 
 /// The name by which strict key exchange is offered (OpenSSH's PROTOCOL, section 1.10).
 const STRICT: &str = "kex-strict-s-v00@openssh.com";
@@ -111,6 +112,7 @@ pub(super) fn facts(target: &Target, address: SocketAddr, exchanges: &[Exchange]
     let offer = first.heard.packet(message::KEXINIT).and_then(Offer::read).filter(Offer::is_usable);
     Ok(SshFacts {
         address: address.to_string(),
+        own_sockets: if super::spec(target)?.1 { sockets(address) } else { vec![] },
         identification: identified(&text(identification), first.seen),
         strict_kex: strict(offer.as_ref(), first),
         host_keys: host_keys(offer.as_ref(), &talks),
@@ -118,6 +120,14 @@ pub(super) fn facts(target: &Target, address: SocketAddr, exchanges: &[Exchange]
         authentication: authentication(offer.as_ref(), &talks),
         offers: offers(offer, first.seen),
     })
+}
+
+/// The sockets that answer at an address of this machine: its own, or one for all addresses. One for all of IPv6 often
+/// takes IPv4 as well (ipv6(7)).
+fn sockets(address: SocketAddr) -> Vec<String> {
+    let port = address.port();
+    let all_v4 = address.is_ipv4().then(|| format!("tcp:0.0.0.0:{port}"));
+    [format!("tcp:{address}"), format!("tcp:[::]:{port}")].into_iter().chain(all_v4).collect()
 }
 
 /// `SSH-protoversion-softwareversion SP comments`.
@@ -215,6 +225,9 @@ fn host_key(kind: &str, offer: &Offer, talks: &[Talk<'_>]) -> HostKey {
         why: Some(why.clone()),
         bits: None,
         fingerprint: None,
+        exponent: None,
+        asked: Asked::Only(vec![]),
+        marks: vec![],
         possession: SshSign { outcome: Outcome::NotProven, why: Some(why) },
         seen,
     };
@@ -238,6 +251,9 @@ fn host_key(kind: &str, offer: &Offer, talks: &[Talk<'_>]) -> HostKey {
             why: None,
             bits: key.bits,
             fingerprint: Some(key.fingerprint),
+            exponent: key.exponent,
+            asked: Asked::All,
+            marks: of_modulus(key.modulus.as_deref()),
             possession: SshSign {
                 outcome: if signed == Signed::Yes { Outcome::Present } else { Outcome::NotProven },
                 why,

@@ -19,6 +19,10 @@ pub(crate) struct PublicKey {
     pub(crate) bits: Option<u32>,
     /// `SHA256:…`.
     pub(crate) fingerprint: String,
+    /// Exponent of an RSA key, where it has at most 62 bits.
+    pub(crate) exponent: Option<i64>,
+    /// Modulus of an RSA key, big-endian.
+    pub(crate) modulus: Option<Vec<u8>>,
 }
 
 impl PublicKey {
@@ -26,12 +30,16 @@ impl PublicKey {
     pub(crate) fn read(blob: &[u8]) -> Option<Self> {
         let (kind, rest) = string(blob)?;
         let kind = text(kind);
+        let (mut exponent, mut modulus) = (None, None);
         let bits = match kind.as_str() {
             "ssh-ed25519" => Some(string(rest)?.0).filter(|key| key.len() == 32).map(|_| 256),
             "ssh-ed448" => Some(string(rest)?.0).filter(|key| key.len() == 57).map(|_| 456),
             "ssh-rsa" => {
-                let (_, rest) = string(rest)?;
-                Some(mpint(string(rest)?.0)?.0)
+                let (number, rest) = string(rest)?;
+                exponent = mpint(number).and_then(|(_, bytes)| small(bytes));
+                let (bits, bytes) = mpint(string(rest)?.0)?;
+                modulus = Some(bytes.to_vec());
+                Some(bits)
             }
             "ssh-dss" => Some(mpint(string(rest)?.0)?.0),
             "ecdsa-sha2-nistp256" => Some(256),
@@ -40,8 +48,14 @@ impl PublicKey {
             _ => None,
         };
         let fingerprint = format!("SHA256:{}", STANDARD_NO_PAD.encode(Digest::of(blob).as_bytes()));
-        Some(Self { kind, bits, fingerprint })
+        Some(Self { kind, bits, fingerprint, exponent, modulus })
     }
+}
+
+/// A number of at most 62 bits.
+fn small(bytes: &[u8]) -> Option<i64> {
+    let number = bytes.iter().try_fold(0i64, |n, byte| n.checked_mul(256)?.checked_add(i64::from(*byte)))?;
+    (number.leading_zeros() > 1).then_some(number)
 }
 
 /// Whether a signature is one of that key (RFC 4253, section 6.6; RFC 5656, section 3.1.2; RFC 8332; RFC 8709).
@@ -165,6 +179,16 @@ mod tests {
         assert_eq!(of("ssh-rsa", &[&[1, 0, 1], &[0, 0x80, 0]]), Some(Some(16)));
         assert_eq!(of("ssh-dss", &[&[0x7f, 0xff], &[1], &[1], &[1]]), Some(Some(15)));
         assert_eq!(of("ssh-ed25519", &[&[0; 32]]), Some(Some(256)));
+        let exponent = |bytes: &[u8]| {
+            let mut blob = Vec::new();
+            [b"ssh-rsa", bytes, &[0, 0x80, 0][..]].iter().for_each(|part| put_string(&mut blob, part));
+            PublicKey::read(&blob).map(|key| (key.exponent, key.modulus))
+        };
+        assert_eq!(exponent(&[1, 0, 1]), Some((Some(65_537), Some(vec![0x80, 0]))));
+        assert_eq!(exponent(&[0x3f; 8]).and_then(|(number, _)| number), Some(0x3f3f_3f3f_3f3f_3f3f));
+        // More than 62 bits, and no number.
+        assert_eq!(exponent(&[0x7f; 8]).map(|(number, _)| number), Some(None));
+        assert_eq!(exponent(&[0, 0]).map(|(number, _)| number), Some(None));
         // A key of another length is none of that type.
         assert_eq!(of("ssh-ed25519", &[&[0; 31]]), Some(None));
         assert_eq!(of("sk-ssh-ed25519@openssh.com", &[&[0; 32]]), Some(None));

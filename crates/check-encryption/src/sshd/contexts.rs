@@ -61,6 +61,9 @@ impl Accounts {
     }
 }
 
+/// Whether a list of patterns holds for a value.
+type Holds = fn(&[&str], &str) -> bool;
+
 /// Accounts and groups looked at.
 const MOST: usize = 1000;
 
@@ -83,7 +86,7 @@ pub(super) fn fitting(block: &MatchBlock, like: &Connection, accounts: &Accounts
         if !matches!(name.as_str(), "user" | "group") && !seen.insert(name.clone()) {
             return Err(format!("it names '{criterion}' twice"));
         }
-        let (place, holds): (&mut String, fn(&[&str], &str) -> bool) = match name.as_str() {
+        let (place, holds): (&mut String, Holds) = match name.as_str() {
             "user" => {
                 users.push(list);
                 continue;
@@ -182,7 +185,7 @@ mod tests {
     use super::*;
 
     const PASSWD: &str =
-        "root:x:0:0::/root:/bin/sh\nanna:x:1000:1000::/home/anna:/bin/sh\nsftp1:x:1001:50::/x:/bin/false\n";
+        "root:x:0:0::/root:/bin/sh\nanna:x:1000:1000::/srv/anna:/bin/sh\nsftp1:x:1001:50::/x:/bin/false\n";
     const GROUP: &str = "root:x:0:\nanna:x:1000:\nsftp:x:50:\nadmins:x:60:root,anna\n";
 
     fn of(criteria: &str) -> Result<String, String> {

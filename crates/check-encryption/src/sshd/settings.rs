@@ -68,6 +68,7 @@ pub(super) fn facts(settings: Settings) -> SshdFacts {
         config_files: vec![],
         match_blocks: None,
         contexts: None,
+        sockets: vec![],
         running: vec![],
     }
 }

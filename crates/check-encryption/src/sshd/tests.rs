@@ -45,7 +45,7 @@ async fn settings_and_match_blocks_are_told() {
 #[tokio::test]
 async fn each_block_is_asked_about() {
     let machine = machine();
-    machine.file("/etc/passwd", "root:x:0:0::/root:/bin/sh\nanna:x:1000:1000::/home/anna:/bin/bash\n");
+    machine.file("/etc/passwd", "root:x:0:0::/root:/bin/sh\nanna:x:1000:1000::/srv/anna:/bin/bash\n");
     machine.file(
         "/etc/ssh/sshd_config.d/20-b.conf",
         "Match Group wheel\nX11Forwarding yes\nMatch all\nBanner none\nMatch User root\nBanner none\n",
