@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use check_backup::target::BackupTarget;
 use check_encryption::e2ee::target::E2eeTarget;
-use check_encryption::facts::{DiskTarget, KeyFileTarget, SshSpec, SshTarget};
+use check_encryption::facts::{ConfigTarget, DiskTarget, KeyFileTarget, SshSpec, SshTarget};
 use check_tls::target::{Addresses, TlsSpec, TlsTarget, parse_endpoint};
 use model::{Failure, FailureClass, NotLookedAt, Notice, NoticeLevel, Subject, Target};
 
@@ -136,7 +136,8 @@ impl<'a> Reached<'a> {
                     serde_json::to_value(spec).unwrap_or_default()
                 }),
             }),
-            inventory::Subject::Disk(_)
+            inventory::Subject::Config(_)
+            | inventory::Subject::Disk(_)
             | inventory::Subject::Backup(_)
             | inventory::Subject::E2ee(_)
             | inventory::Subject::DataPath(_)
@@ -174,6 +175,7 @@ pub async fn expand(declared: &[Declared], folder: &Path) -> Expanded {
                     },
                 });
             }
+            (inventory::Subject::Config(config), _) => add_config(&mut expanded, declared, config, folder),
             (inventory::Subject::Backup(backup), _) => add_backup(&mut expanded, declared, backup, folder),
             (inventory::Subject::E2ee(e2ee), _) => expanded.targets.push(e2ee_target(declared, e2ee, folder)),
             (inventory::Subject::DataPath(path), _) => add_data_path(&mut expanded, declared, path),
@@ -264,6 +266,21 @@ fn key_file(declared: &Declared, keys: &KeyFileTarget, folder: &Path) -> Target 
             spec: serde_json::to_value(spec).unwrap_or_default(),
         },
     }
+}
+
+fn add_config(expanded: &mut Expanded, declared: &Declared, config: &ConfigTarget, folder: &Path) {
+    // The files name each other in full, and so their place is named in full.
+    let folder = std::path::absolute(folder).unwrap_or_else(|_| folder.to_owned());
+    // What is wrong with it was complained of when it was read.
+    let Ok(spec) = config.within(&folder).resolve() else { return };
+    expanded.targets.push(Target {
+        name: declared.name.clone(),
+        of: declared.name.clone(),
+        address: spec.location(),
+        labels: declared.labels.clone(),
+        discovered: false,
+        subject: Subject { sort: spec.sort().to_owned(), spec: serde_json::to_value(spec).unwrap_or_default() },
+    });
 }
 
 async fn addresses(endpoint: &str, port: u16) -> Result<Vec<SocketAddr>, Failure> {

@@ -7,7 +7,7 @@ use std::path::Path;
 
 use check_backup::target::BackupTarget;
 use check_encryption::e2ee::target::E2eeTarget;
-use check_encryption::facts::{DatabaseProduct, DatabaseTarget, DiskTarget, KeyFileTarget, SshTarget};
+use check_encryption::facts::{ConfigTarget, DatabaseProduct, DatabaseTarget, DiskTarget, KeyFileTarget, SshTarget};
 use check_tls::target::{TlsTarget, parse_endpoint};
 use model::Severity;
 use policy::Diagnostics;
@@ -85,6 +85,8 @@ pub enum Subject {
     Database(DatabaseProduct, Box<DatabaseTarget>),
     /// Payloads that are encrypted end to end.
     E2ee(Box<E2eeTarget>),
+    /// The configuration of a server, in files.
+    Config(ConfigTarget),
     /// Copies of a data set.
     Backup(Box<BackupTarget>),
     /// The way that data takes, through other targets.
@@ -286,7 +288,7 @@ fn targets(file: &mut File<'_>, node: &Node) -> Vec<Declared> {
 
 /// The keys under which a target says what it is.
 const SUBJECTS: &[&str] =
-    &["tls", "ssh", "postgresql", "mysql", "redis", "disk", "e2ee", "backup", "data_path", "keyfile", "host"];
+    &["tls", "ssh", "postgresql", "mysql", "redis", "disk", "config", "e2ee", "backup", "data_path", "keyfile", "host"];
 
 /// The port of an SSH server that names none.
 pub(crate) const SSH_PORT: u16 = 22;
@@ -337,6 +339,16 @@ fn subject(file: &mut File<'_>, item: &Node, fields: &Fields<'_>) -> Option<Subj
                 Ok(_) => Some(Subject::Disk(target)),
                 Err((field, message)) => {
                     file.error("bad-disk", place(node, key, field), message, None);
+                    None
+                }
+            }
+        }
+        "config" => {
+            let target: ConfigTarget = typed(file, key, node)?;
+            match target.resolve() {
+                Ok(_) => Some(Subject::Config(target)),
+                Err(message) => {
+                    file.error("bad-config", place(node, key, ""), message, None);
                     None
                 }
             }

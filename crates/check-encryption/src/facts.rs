@@ -5,6 +5,7 @@
 //! the places that were searched completely.
 
 mod authorized_keys;
+mod config;
 mod database;
 mod disk;
 mod e2ee;
@@ -22,6 +23,11 @@ mod sshd;
 mod storage;
 
 pub use authorized_keys::{AuthorizedAccount, AuthorizedFile, AuthorizedKey, AuthorizedKeysFacts};
+pub use config::{
+    CipherClass, ConfigCiphers, ConfigEncryption, ConfigHsts, ConfigModule, ConfigPath, ConfigProtocol, ConfigRedirect,
+    ConfigServer, ConfigService, ConfigSetting, ConfigSource, ConfigSpec, ConfigTarget, ConfigUpstream,
+    ServerConfigFacts,
+};
 pub use database::{
     DatabaseDoor, DatabaseProduct, DatabaseSession, DatabaseSetting, DatabaseSign, DatabaseSpec, DatabaseTarget,
     DatabaseTls, DatabaseTlsSeen, DatabaseWireFacts, DoorOutcome, Found, Transport,

@@ -7,6 +7,7 @@
 
 mod accounts;
 mod authorized_keys;
+mod config;
 mod database;
 pub mod disk;
 pub mod e2ee;
@@ -35,6 +36,8 @@ pub const SORT: &str = "host";
 
 /// The sort of target of key files that an inventory declares.
 pub const KEYFILE_SORT: &str = keyfiles::SORT;
+/// The sort of target that is the configuration of a server.
+pub const CONFIG_SORT: &str = config::SORT;
 
 /// Every probe of this crate.
 #[must_use]
@@ -43,6 +46,7 @@ pub fn probes() -> Vec<Arc<dyn Probe>> {
         Arc::new(e2ee::E2ee),
         Arc::new(e2ee::E2eeCanary),
         Arc::new(authorized_keys::AuthorizedKeys::default()),
+        Arc::new(config::ServerConfig),
         Arc::new(host::Host::default()),
         Arc::new(keyfiles::KeyFiles::default()),
         Arc::new(keyfiles::DeclaredKeyFiles),

@@ -92,6 +92,23 @@ pub struct Metadata {
     pub device: u64,
 }
 
+impl Metadata {
+    pub(crate) fn of(found: &std::fs::Metadata) -> Self {
+        Self {
+            mode: found.mode() & 0o7777,
+            uid: found.uid(),
+            gid: found.gid(),
+            size: found.len(),
+            modified: found.mtime(),
+            changed: found.ctime(),
+            is_file: found.is_file(),
+            is_dir: found.is_dir(),
+            is_symlink: found.is_symlink(),
+            device: found.dev(),
+        }
+    }
+}
+
 /// The names in a folder.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Listing {
@@ -256,18 +273,7 @@ impl Cx {
     pub async fn metadata(&self, path: impl AsRef<Path>) -> Result<Metadata, FileError> {
         let path = path.as_ref();
         let found = tokio::fs::symlink_metadata(path).await.map_err(|e| of_error(path, &e))?;
-        Ok(Metadata {
-            mode: found.mode() & 0o7777,
-            uid: found.uid(),
-            gid: found.gid(),
-            size: found.len(),
-            modified: found.mtime(),
-            changed: found.ctime(),
-            is_file: found.is_file(),
-            is_dir: found.is_dir(),
-            is_symlink: found.is_symlink(),
-            device: found.dev(),
-        })
+        Ok(Metadata::of(&found))
     }
 
     /// Whether the file system encrypts a file or folder by itself (`STATX_ATTR_ENCRYPTED`, statx(2)), as fscrypt does;

@@ -16,7 +16,7 @@ use model::{FailureClass, FileRecord};
 use rustix::fs::{Dir, FileType, Mode, OFlags, openat};
 
 use crate::cx::{Cx, Stop};
-use crate::files::{FileError, error, of_error};
+use crate::files::{FileError, Metadata, error, of_error};
 use crate::recorder::Recorder;
 
 /// Time that is kept back for writing down what was seen.
@@ -62,6 +62,16 @@ pub struct OpenFile {
     file: File,
     lease: Lease,
     count: Arc<Count>,
+}
+
+impl OpenFile {
+    /// What the file system says of the open file itself, whatever its name leads to by now.
+    ///
+    /// # Errors
+    /// Where the system refuses to tell.
+    pub fn metadata(&self) -> io::Result<Metadata> {
+        Ok(Metadata::of(&self.file.metadata()?))
+    }
 }
 
 impl Read for OpenFile {
@@ -159,6 +169,73 @@ impl OpenFolder {
             return Err(io::Error::other("not a regular file"));
         }
         Ok(Some(OpenFile { file: opened, lease: self.lease.clone(), count: Arc::clone(&self.count) }))
+    }
+
+    /// What lies at a place below, the last step's link not followed, and where that link leads; none where there is
+    /// nothing.
+    ///
+    /// # Errors
+    /// Where a folder on the way can't be read, or is a link.
+    pub fn look(&self, name: &str) -> io::Result<Option<(Metadata, Option<String>)>> {
+        self.lease.holds()?;
+        let (folder, last) = name.rsplit_once('/').unwrap_or(("", name));
+        if last == ".." || last.is_empty() {
+            return Err(io::Error::other("leads out of the folder"));
+        }
+        let look = || -> io::Result<(Metadata, Option<String>)> {
+            let folder = self.at(folder, OFlags::DIRECTORY)?;
+            let stat = rustix::fs::statat(&folder, last, rustix::fs::AtFlags::SYMLINK_NOFOLLOW)?;
+            let kind = FileType::from_raw_mode(stat.st_mode);
+            let metadata = Metadata {
+                mode: stat.st_mode & 0o7777,
+                uid: stat.st_uid,
+                gid: stat.st_gid,
+                size: u64::try_from(stat.st_size).unwrap_or_default(),
+                modified: stat.st_mtime,
+                changed: stat.st_ctime,
+                is_file: kind == FileType::RegularFile,
+                is_dir: kind == FileType::Directory,
+                is_symlink: kind == FileType::Symlink,
+                device: stat.st_dev,
+            };
+            let link = if metadata.is_symlink {
+                let to = rustix::fs::readlinkat(&folder, last, Vec::new())?;
+                Some(to.into_string().map_err(|_| io::Error::other("a link whose text is no UTF-8"))?)
+            } else {
+                None
+            };
+            Ok((metadata, link))
+        };
+        match look() {
+            Err(e) if matches!(e.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => Ok(None),
+            looked => looked.map(Some),
+        }
+    }
+
+    /// The names in a folder below, sorted; none where there is no such folder. Names that are no UTF-8 are left out,
+    /// and counted.
+    ///
+    /// # Errors
+    /// Where the folder can't be read, a link is on the way, or it holds more than `most` names.
+    pub fn names(&self, folder: &str, most: usize) -> io::Result<Option<(Vec<String>, usize)>> {
+        self.lease.holds()?;
+        let opened = match self.at(folder, OFlags::DIRECTORY) {
+            Err(e) if matches!(e.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => return Ok(None),
+            opened => opened?,
+        };
+        let (mut names, mut not_utf8) = (Vec::new(), 0);
+        for entry in Dir::new(opened)? {
+            match entry?.file_name().to_str() {
+                Ok("." | "..") => {}
+                Ok(name) => names.push(name.to_owned()),
+                Err(_) => not_utf8 += 1,
+            }
+            if names.len() + not_utf8 > most {
+                return Err(io::Error::other(format!("a folder of more than {most} names")));
+            }
+        }
+        names.sort();
+        Ok(Some((names, not_utf8)))
     }
 
     /// Opens something below, step by step, so that no link leads out.

@@ -1,0 +1,110 @@
+//! Where requests to nginx go: to HTTPS, or to servers behind it.
+
+use super::super::found::{Found, no_redirect, redirect as to_https, without_userinfo};
+use super::syntax::Directive;
+use super::{Scope, at, on_or_off};
+use crate::facts::{ConfigEncryption, ConfigRedirect, ConfigUpstream, Outcome};
+
+/// What becomes of a request in a block.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Fate {
+    /// It is sent to HTTPS, or refused.
+    Away,
+    /// It goes on.
+    On,
+    /// Something may be served.
+    Served,
+}
+
+/// The directives of the rewrite module in a block, in their order (`ngx_http_rewrite_module`).
+fn rewrites(block: &[Directive]) -> (Fate, Option<&Directive>) {
+    for directive in block {
+        match directive.name.as_str() {
+            "return" => {
+                let fate = if leads_away(directive) { Fate::Away } else { Fate::Served };
+                return (fate, Some(directive));
+            }
+            "rewrite" => {
+                let catches_all =
+                    matches!(directive.arg(0), "^" | ".*" | "^.*" | "^(.*)" | "^(.*)$" | "^/(.*)" | "^/(.*)$" | "(.*)");
+                let fate =
+                    if catches_all && directive.arg(1).starts_with("https://") { Fate::Away } else { Fate::Served };
+                return (fate, Some(directive));
+            }
+            // A condition that sends away does no harm; one that does anything else may serve.
+            "if" if rewrites(&directive.block).0 != Fate::Away => return (Fate::Served, Some(directive)),
+            "break" => return (Fate::On, None),
+            _ => {}
+        }
+    }
+    (Fate::On, None)
+}
+
+/// `return 301 https://…`, or an error.
+fn leads_away(directive: &Directive) -> bool {
+    match directive.arg(0) {
+        "301" | "302" | "303" | "307" | "308" => directive.arg(1).starts_with("https://"),
+        code => {
+            directive.args.len() == 1 && (code.starts_with("https://") || (code.len() == 3 && code.starts_with('4')))
+        }
+    }
+}
+
+/// What a plain server does with every request.
+pub(super) fn redirect(block: &[Directive]) -> ConfigRedirect {
+    match rewrites(block) {
+        (Fate::Away, Some(by)) => return to_https(at(by), vec![]),
+        (Fate::Served, _) => return no_redirect(),
+        _ => {}
+    }
+    // No request may go on: each location has to send it away, and one of them has to catch what no other does.
+    let (mut except, mut rest) = (Vec::new(), None);
+    for location in block.iter().filter(|directive| directive.name == "location") {
+        match rewrites(&location.block).0 {
+            Fate::Away if location.args == ["/"] => rest = Some(location),
+            Fate::Away => {}
+            _ => except.push(location.args.join(" ")),
+        }
+    }
+    match rest {
+        Some(location) => to_https(at(location), except),
+        None => no_redirect(),
+    }
+}
+
+/// The servers behind a server.
+pub(super) fn upstreams(found: &mut Found, context: &str, scope: &Scope<'_>) {
+    let Some(block) = scope.first() else { return };
+    for directive in *block {
+        let (family, url) = match directive.name.as_str() {
+            name @ ("proxy_pass" | "grpc_pass" | "uwsgi_pass") => {
+                (name.split('_').next().unwrap_or_default(), directive.arg(0))
+            }
+            "location" | "if" | "limit_except" => {
+                let inner: Vec<&[Directive]> =
+                    std::iter::once(directive.block.as_slice()).chain(scope.iter().copied()).collect();
+                upstreams(found, context, &inner);
+                continue;
+            }
+            _ => continue,
+        };
+        let scheme = url.split_once("://").map_or("", |(scheme, _)| scheme);
+        let in_stream = context != "http";
+        let encrypted = match scheme {
+            "https" | "grpcs" | "suwsgi" => true,
+            _ => in_stream && on_or_off(scope, "proxy_ssl", false).values == ["on"],
+        };
+        let (outcome, why) = match scheme.contains('$') || (!in_stream && url.starts_with('$')) {
+            true => (Outcome::NotProven, Some("its scheme is a variable".to_owned())),
+            false => (Outcome::Present, None),
+        };
+        found.upstreams.push(ConfigUpstream {
+            name: without_userinfo(url),
+            outcome,
+            why,
+            at: at(directive).to_string(),
+            encryption: if encrypted { ConfigEncryption::Tls } else { ConfigEncryption::None },
+            verify: on_or_off(scope, &format!("{family}_ssl_verify"), false),
+        });
+    }
+}
