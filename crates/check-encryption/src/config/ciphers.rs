@@ -324,15 +324,22 @@ fn all_of(parts: impl Iterator<Item = Is>) -> Is {
 
 /// Which classes a cipher string lets in.
 pub(super) fn classes(string: &str) -> (Asked, Vec<CipherClass>) {
-    let words: Vec<&str> = string.split([':', ',', ' ', ';']).filter(|word| !word.is_empty()).collect();
+    // OpenSSL looks for the word at the beginning of the string, whatever follows (`ssl_create_cipher_list`).
+    let (first, string) = match string.strip_prefix("DEFAULT") {
+        Some(rest) => (Some("DEFAULT"), rest),
+        None => (None, string),
+    };
+    let words: Vec<&str> =
+        first.into_iter().chain(string.split([':', ',', ' ', ';'])).filter(|word| !word.is_empty()).collect();
     let mut suites = universe();
     for word in &words {
         for part in word.trim_start_matches(['!', '-', '+']).split('+') {
             suites.extend(Suite::named(part).filter(|_| suites.len() < 2000));
         }
     }
-    let mut held = vec![(Is::No, false); suites.len()];
-    for word in words {
+    // Whether a suite is in, and whether it is out for good.
+    let mut held = vec![(Is::No, Is::No); suites.len()];
+    for (number, word) in words.into_iter().enumerate() {
         if word.starts_with('@') || word.starts_with("TLS_") {
             continue;
         }
@@ -341,13 +348,26 @@ pub(super) fn classes(string: &str) -> (Asked, Vec<CipherClass>) {
             _ => ("", word),
         };
         for (suite, (inside, killed)) in suites.iter().zip(&mut held) {
-            let meant = all_of(rest.split('+').map(|part| suite.meant_by(part)));
+            let part = |part| match suite.meant_by(part) {
+                // Only as the first word is it one that OpenSSL knows; what else becomes of it depends on the release.
+                _ if part == "DEFAULT" && (number > 0 || word != part) => Is::Maybe,
+                meant => meant,
+            };
+            let meant = all_of(rest.split('+').map(part));
+            // What it leaves out it may leave out for good: it is a string of its own, such as `ALL:!aNULL:!eNULL`.
+            if word == "DEFAULT" && number == 0 && meant != Is::Yes {
+                *killed = Is::Maybe;
+            }
             match (sign, meant) {
-                ("!", Is::Yes) => (*inside, *killed) = (Is::No, true),
+                ("!", Is::Yes) => (*inside, *killed) = (Is::No, Is::Yes),
                 ("-", Is::Yes) => *inside = Is::No,
-                ("!" | "-", Is::Maybe | Is::Some) => *inside = (*inside).min(Is::Maybe),
-                ("", Is::Some) if !*killed => *inside = Is::Yes,
-                ("", _) if !*killed => *inside = (*inside).max(meant),
+                ("!", Is::Maybe | Is::Some) => {
+                    (*inside, *killed) = ((*inside).min(Is::Maybe), (*killed).max(Is::Maybe))
+                }
+                ("-", Is::Maybe | Is::Some) => *inside = (*inside).min(Is::Maybe),
+                ("", _) if *killed == Is::Maybe => *inside = (*inside).max(meant.min(Is::Maybe)),
+                ("", Is::Some) if *killed == Is::No => *inside = Is::Yes,
+                ("", _) if *killed == Is::No => *inside = (*inside).max(meant),
                 _ => {}
             }
         }
