@@ -131,7 +131,9 @@ impl Suite {
         let old = self.is_old();
         let anonymous = self.is_of("aNULL");
         match word {
-            "ALL" | "COMPLEMENTOFDEFAULT" if self.enc == Enc::Null => Is::No,
+            "ALL" if self.enc == Enc::Null => Is::No,
+            // Whether suites without encryption are among them depends on the release.
+            "COMPLEMENTOFDEFAULT" if self.enc == Enc::Null => Is::Maybe,
             "ALL" | "COMPLEMENTOFDEFAULT" if old => Is::Maybe,
             "ALL" => Is::Yes,
             "DEFAULT" | "COMPLEMENTOFALL" if word == "DEFAULT" && (anonymous || self.enc == Enc::Null) => Is::No,

@@ -100,10 +100,10 @@ impl ConfigTarget {
                         'dovecot', 'openssh', with a path"
                 .to_owned());
         };
-        if matches!(server, ConfigServer::Postfix | ConfigServer::Dovecot | ConfigServer::Openssh) {
+        if server != ConfigServer::Nginx {
             return Err(
-                "only the configurations of 'nginx', 'apache' and 'haproxy' are read so far; audit the running \
-                        server with 'tls:' or 'ssh:' instead"
+                "only configurations of 'nginx' are read so far; audit the running server with 'tls:' or 'ssh:' \
+                        instead"
                     .to_owned(),
             );
         }

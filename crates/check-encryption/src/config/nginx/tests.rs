@@ -114,3 +114,31 @@ async fn mistakes_variables_and_lua_are_not_proven() {
     assert_eq!(facts["services"][0]["ciphers"]["outcome"], "not_proven");
     assert_eq!(facts["services"][0]["protocols"]["outcome"], "not_proven");
 }
+
+#[tokio::test]
+async fn what_leads_astray_is_not_proven() {
+    let files = Files::new();
+    let sparse = std::fs::File::create(files.path("/etc/nginx/huge.conf")).unwrap();
+    sparse.set_len(4 << 30).unwrap();
+    rustix::fs::mknodat(
+        rustix::fs::CWD,
+        files.path("/etc/nginx/pipe.conf"),
+        rustix::fs::FileType::Fifo,
+        rustix::fs::Mode::RUSR,
+        0,
+    )
+    .unwrap();
+    files.link("/etc/nginx/out.conf", "../../../../../../etc/passwd");
+    files.link("/etc/nginx/round.conf", "round.conf");
+    files.link("/etc/nginx/device.conf", "/dev/zero");
+    files.file("/etc/nginx/a.conf", "include b.conf;");
+    files.file("/etc/nginx/b.conf", "include a.conf;");
+    for name in ["huge", "pipe", "out", "round", "device", "a"] {
+        files.file("/etc/nginx/nginx.conf", format!("load_module x.so;\nhttp {{ include {name}.conf; }}"));
+        let facts = files.read("nginx", "/etc/nginx/nginx.conf", Some("1.22.1")).await;
+        assert_eq!(facts["asked"], json!([]), "{name}: {facts:#}");
+        assert!(!facts["not_proven"].as_array().unwrap().is_empty(), "{name}");
+        assert_eq!(facts["modules"][0]["name"], "x.so", "{name}");
+        assert!(!facts.to_string().contains("root:x"), "{name}");
+    }
+}
