@@ -11,7 +11,7 @@ use crate::{docs, tidy};
 /// What the tests need from Debian: the program that shows that it is there, and the package that brings it.
 ///
 /// Without one of them its tests fail; nothing is skipped in silence.
-const PACKAGES: [(&str, &str); 27] = [
+const PACKAGES: [(&str, &str); 29] = [
     ("nginx", "nginx"),
     ("openssl", "openssl"),
     ("sshd", "openssh-server"),
@@ -39,6 +39,8 @@ const PACKAGES: [(&str, &str); 27] = [
     ("mariabackup", "mariadb-backup"),
     ("redis-server", "redis-server"),
     ("faketime", "faketime"),
+    ("postconf", "postfix"),
+    ("doveconf", "dovecot-imapd"),
 ];
 
 /// Runs every step; the first failure ends it.

@@ -6,10 +6,13 @@
 
 mod apache;
 mod ciphers;
+mod dovecot;
 mod found;
 mod haproxy;
 mod lines;
 mod nginx;
+pub(crate) mod openssh;
+mod postfix;
 #[cfg(test)]
 mod testing;
 mod tree;
@@ -90,7 +93,9 @@ fn facts(spec: &ConfigSpec, tree: Tree) -> ServerConfigFacts {
         ConfigServer::Nginx => nginx::read(&mut found, &entry),
         ConfigServer::Apache => apache::read(&mut found, &entry),
         ConfigServer::Haproxy => haproxy::read(&mut found, &entry),
-        _ => found.tree.unknown(&entry, "no reader"),
+        ConfigServer::Postfix => postfix::read(&mut found, &entry),
+        ConfigServer::Dovecot => dovecot::read(&mut found, &entry),
+        ConfigServer::Openssh => found.tree.unknown(&entry, "it is read by another probe"),
     }
     found.services.sort_by(|a, b| (&a.name, &a.at).cmp(&(&b.name, &b.at)));
     ServerConfigFacts {

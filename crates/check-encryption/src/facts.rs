@@ -20,6 +20,7 @@ mod redis;
 mod ssh;
 mod ssh_client;
 mod sshd;
+mod sshd_config;
 mod storage;
 
 pub use authorized_keys::{AuthorizedAccount, AuthorizedFile, AuthorizedKey, AuthorizedKeysFacts};
@@ -63,6 +64,7 @@ pub use sshd::{
     ConfigFile, GatewayPorts, LogLevel, MatchBlock, PermitRootLogin, PermitTunnel, RunningSshd, Setting, SshdContext,
     SshdFacts, TcpForwarding,
 };
+pub use sshd_config::{SshdConfigFacts, SshdSetting};
 pub use storage::{Holder, OnDevice, StorageFacts, StoredPath};
 
 /// Whether a thing that was looked for is there.

@@ -47,6 +47,7 @@ pub fn probes() -> Vec<Arc<dyn Probe>> {
         Arc::new(e2ee::E2eeCanary),
         Arc::new(authorized_keys::AuthorizedKeys::default()),
         Arc::new(config::ServerConfig),
+        Arc::new(config::openssh::SshdConfig),
         Arc::new(host::Host::default()),
         Arc::new(keyfiles::KeyFiles::default()),
         Arc::new(keyfiles::DeclaredKeyFiles),

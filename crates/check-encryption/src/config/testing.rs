@@ -35,6 +35,11 @@ impl Files {
         symlink(to, self.path(path)).unwrap();
     }
 
+    /// The folder that stands for `/`.
+    pub(crate) fn root(&self) -> &std::path::Path {
+        self.0.path()
+    }
+
     /// What the probe says.
     pub(crate) async fn read(&self, server: &str, path: &str, version: Option<&str>) -> Value {
         let spec = json!({ "server": server, "path": path, "root": self.0.path(), "version": version });

@@ -100,12 +100,10 @@ impl ConfigTarget {
                         'dovecot', 'openssh', with a path"
                 .to_owned());
         };
-        if server != ConfigServer::Nginx {
-            return Err(
-                "only configurations of 'nginx' are read so far; audit the running server with 'tls:' or 'ssh:' \
-                        instead"
-                    .to_owned(),
-            );
+        if matches!(server, ConfigServer::Apache | ConfigServer::Haproxy) {
+            return Err("configurations of 'apache' and 'haproxy' are not read so far; audit the running server with \
+                        'tls:' instead"
+                .to_owned());
         }
         let digits = |text: &String| text.starts_with(|c: char| c.is_ascii_digit()) && text.len() <= 40;
         if let Some(version) = self.version.as_ref().filter(|version| !digits(version)) {
@@ -119,7 +117,10 @@ impl ConfigSpec {
     /// The sort of target: OpenSSH's settings have facts of their own.
     #[must_use]
     pub const fn sort(&self) -> &'static str {
-        crate::config::SORT
+        match self.server {
+            ConfigServer::Openssh => crate::config::openssh::SORT,
+            _ => crate::config::SORT,
+        }
     }
 
     /// Where it is, for people.

@@ -45,7 +45,7 @@ pub(super) fn parse(file: &str, text: &str, around: Option<&str>) -> Config {
     config
 }
 
-fn block(file: &str, line: u32, criteria: &str) -> MatchBlock {
+pub(crate) fn block(file: &str, line: u32, criteria: &str) -> MatchBlock {
     MatchBlock {
         name: format!("{file}:{line}"),
         file: file.to_owned(),
