@@ -117,7 +117,7 @@ fn one(
         if tls {
             service.hsts = strict_transport(scope);
         } else {
-            service.redirect = routes::redirect(&server.block);
+            service.redirect = routes::redirect(scope);
         }
     }
     if context == "mail" {

@@ -40,6 +40,12 @@ fn rewrites(block: &[Directive]) -> (Fate, Option<&Directive>) {
     (Fate::On, None)
 }
 
+/// Whether `error_page` stands in a block, or in one inside it.
+fn has_error_page(block: &[Directive]) -> bool {
+    let inner = |name: &str| matches!(name, "location" | "if" | "limit_except");
+    block.iter().any(|d| d.name == "error_page" || (inner(&d.name) && has_error_page(&d.block)))
+}
+
 /// `return 301 https://…`, or an error.
 fn leads_away(directive: &Directive) -> bool {
     match directive.arg(0) {
@@ -51,7 +57,12 @@ fn leads_away(directive: &Directive) -> bool {
 }
 
 /// What a plain server does with every request.
-pub(super) fn redirect(block: &[Directive]) -> ConfigRedirect {
+pub(super) fn redirect(scope: &Scope<'_>) -> ConfigRedirect {
+    let Some(block) = scope.first() else { return no_redirect() };
+    // An error may be answered with a page, or with a whole site behind: `return 418; error_page 418 = @app;`.
+    if scope.iter().any(|block| has_error_page(block)) {
+        return no_redirect();
+    }
     match rewrites(block) {
         (Fate::Away, Some(by)) => return to_https(at(by), vec![]),
         (Fate::Served, _) => return no_redirect(),

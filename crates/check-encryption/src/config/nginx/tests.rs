@@ -64,6 +64,7 @@ async fn what_only_leads_to_https() {
             "present",
             json!(["^~ /.well-known/acme-challenge/"]),
         ),
+        ("error_page 418 = @app; location @app { root /srv; } location / { return 418; }", "absent", json!([])),
         ("location = / { return 301 https://$host; }", "absent", json!([])),
         ("root /srv;", "absent", json!([])),
     ] {
