@@ -286,6 +286,14 @@ fn targets(file: &mut File<'_>, node: &Node) -> Vec<Declared> {
     found
 }
 
+/// What is said of a secret that stands in the inventory itself.
+const NO_REFERENCE: &str = "a secret must be a reference: env:NAME, file:PATH or cmd:PROGRAM ARGUMENTS";
+
+/// A message without a place: the line may hold the secret.
+fn not_shown(field: &str, message: &str) -> String {
+    format!("'{field}': {message} (its line may hold the secret, and is not shown)")
+}
+
 /// The keys under which a target says what it is.
 const SUBJECTS: &[&str] =
     &["tls", "ssh", "postgresql", "mysql", "redis", "disk", "config", "e2ee", "backup", "data_path", "keyfile", "host"];
@@ -357,6 +365,10 @@ fn subject(file: &mut File<'_>, item: &Node, fields: &Fields<'_>) -> Option<Subj
             let target: E2eeTarget = typed(file, key, node)?;
             match target.check() {
                 Ok(()) => Some(Subject::E2ee(Box::new(target))),
+                Err((field, message)) if message == NO_REFERENCE => {
+                    file.error("bad-secret", 0..0, not_shown(&format!("e2ee.{field}"), &message), None);
+                    None
+                }
                 Err((field, message)) => {
                     file.error("bad-e2ee", place(node, key, &field), message, None);
                     None
@@ -382,6 +394,11 @@ fn subject(file: &mut File<'_>, item: &Node, fields: &Fields<'_>) -> Option<Subj
             if target.path.trim_matches('/').is_empty() {
                 let message = "a file or a folder of keys is wanted, not the whole file system".to_owned();
                 file.error("bad-path", place(node, key, "path"), message, None);
+                return None;
+            }
+            let is_reference = |text: &String| ["env:", "file:", "cmd:"].iter().any(|scheme| text.starts_with(scheme));
+            if !target.passphrase.as_ref().is_none_or(is_reference) {
+                file.error("bad-secret", 0..0, not_shown("keyfile.passphrase", NO_REFERENCE), None);
                 return None;
             }
             Some(Subject::KeyFile(target))

@@ -17,13 +17,15 @@ pub(super) struct Said {
 type Read = fn(&Facts) -> Vec<Said>;
 
 /// The kinds that say something, what is encrypted where they do, and how to read them.
-const KINDS: [(&str, Protects, Read); 9] = [
+const KINDS: [(&str, Protects, Read); 11] = [
     ("backup", Protects::Rest, backup),
     ("database-wire", Protects::Transit, database),
     ("e2ee", Protects::Content, samples),
     ("e2ee-canary", Protects::Content, canary),
     ("luks", Protects::Rest, luks),
     ("mysql", Protects::Transit, mysql),
+    ("postgresql", Protects::Transit, postgresql),
+    ("redis", Protects::Transit, redis),
     ("ssh", Protects::Transit, ssh),
     ("storage", Protects::Rest, storage),
     ("tls", Protects::Transit, tls),
@@ -160,6 +162,45 @@ fn mysql(facts: &Facts) -> Vec<Said> {
     }]
 }
 
+/// Encrypted where no rule lets another machine in without TLS, and the rules are those that the server follows.
+fn postgresql(facts: &Facts) -> Vec<Said> {
+    let none = Value::Null;
+    let hba = facts.get("hba").unwrap_or(&none);
+    let rules = hba.get("rules").unwrap_or(&none);
+    let is = |rule: &Value, key: &str| rule.get(key).and_then(Value::as_bool) == Some(true);
+    let lets_in = |rule: &&Value| text(rule, "method") != "reject" && is(rule, "remote");
+    let mut bare = list(rules.get("items")).filter(lets_in).filter(|rule| is(rule, "without_encryption"));
+    let unread = list(rules.get("items")).any(|rule| text(rule, "outcome") != "present");
+    let followed = hba.get("changed_since_loaded").and_then(Value::as_bool) == Some(false);
+    vec![match (bare.next(), text(rules, "outcome"), unread || !followed) {
+        (Some(rule), ..) => {
+            let why = format!("{} of pg_hba.conf also lets in without TLS", text(rule, "name"));
+            Said::absent(Protects::Transit, why, Vec::new())
+        }
+        (None, "present", false) => Said::present(
+            Protects::Transit,
+            vec![unknown("cipher suites of TLS", "a target of the sort tls shows them")],
+        ),
+        (None, ..) => Said::not_proven(Protects::Transit, "the rules that the server follows are not all known".into()),
+    }]
+}
+
+/// A port in clear for other machines refutes; the connection itself shows the rest.
+fn redis(facts: &Facts) -> Vec<Said> {
+    let of = |key: &str| facts.get(key).map(|found| text(found, "outcome")).unwrap_or_default();
+    match (of("plaintext_port"), of("remote")) {
+        ("absent", _) | ("present", "absent") => Vec::new(),
+        ("present", "present") => {
+            let why = "a port without TLS is open to other machines";
+            vec![Said::absent(Protects::Transit, why.into(), Vec::new())]
+        }
+        _ => vec![Said::not_proven(
+            Protects::Transit,
+            "whether a port without TLS is open to others is not known".into(),
+        )],
+    }
+}
+
 fn luks(facts: &Facts) -> Vec<Said> {
     list(facts.get("volumes")).map(volume).collect()
 }
@@ -172,8 +213,12 @@ fn volume(volume: &Value) -> Said {
     // What is kept from before a reencryption holds no data.
     let in_use = |segment: &&Value| segment.get("in_use") != Some(&Value::Bool(false));
     let segments: Vec<&Value> = list(volume.get("segments")).filter(in_use).collect();
+    // A key that lies in clear, or under a weaker cipher, protects no better than that.
+    let areas = list(volume.get("keyslots")).filter_map(|slot| slot.get("area")?.get("cipher"));
+    let areas = areas.filter(|cipher| !cipher.is_null()).map(Some);
     let ciphers = segments.iter().map(|segment| segment.get("cipher").filter(|cipher| !cipher.is_null()));
-    let Some(ciphers) = ciphers.map(|cipher| cipher.map(volume_cipher)).collect::<Option<Vec<Cipher>>>() else {
+    let Some(ciphers) = ciphers.chain(areas).map(|cipher| cipher.map(volume_cipher)).collect::<Option<Vec<Cipher>>>()
+    else {
         return Said::absent(Protects::Rest, format!("{name}: a segment of it is not encrypted"), Vec::new());
     };
     match text(format, "outcome") {

@@ -1,7 +1,7 @@
 //! One line for each hop of each data path.
 
 use crate::View;
-use crate::data_path::{self, LEVELS, State};
+use crate::data_path::{self, Cell, LEVELS, State};
 use crate::paint::{Look, Page};
 
 /// Most hops that are shown.
@@ -31,7 +31,9 @@ pub(super) fn draw(page: &mut Page, view: &View<'_>) {
         };
         page.to(first).put(Look::Normal, &hop.name).to(second).put(look, hop.state.as_str());
         let at = second + "not proven".len() + 2;
-        let shown = LEVELS.iter().zip(&hop.cells).rev().find_map(|(level, cell)| Some((level, cell.as_ref()?)));
+        let encrypted = |cell: &&Cell| cell.state == State::Encrypted;
+        let shown = LEVELS.iter().zip(&hop.cells).rev();
+        let shown = shown.into_iter().find_map(|(level, cell)| Some((level, cell.as_ref().filter(encrypted)?)));
         let (look, words) = match (hop.state, shown) {
             (State::Encrypted, Some((level, cell))) => (Look::Normal, format!("{} ({})", cell.words, level.as_str())),
             _ => (Look::Dim, hop.why.clone()),
