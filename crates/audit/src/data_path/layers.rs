@@ -17,7 +17,7 @@ pub(super) struct Said {
 type Read = fn(&Facts) -> Vec<Said>;
 
 /// The kinds that say something, what is encrypted where they do, and how to read them.
-const KINDS: [(&str, Protects, Read); 11] = [
+const KINDS: [(&str, Protects, Read); 12] = [
     ("backup", Protects::Rest, backup),
     ("database-wire", Protects::Transit, database),
     ("e2ee", Protects::Content, samples),
@@ -26,6 +26,7 @@ const KINDS: [(&str, Protects, Read); 11] = [
     ("mysql", Protects::Transit, mysql),
     ("postgresql", Protects::Transit, postgresql),
     ("redis", Protects::Transit, redis),
+    ("server-config", Protects::Transit, server_config),
     ("ssh", Protects::Transit, ssh),
     ("storage", Protects::Rest, storage),
     ("tls", Protects::Transit, tls),
@@ -159,6 +160,30 @@ fn mysql(facts: &Facts) -> Vec<Said> {
             let why = accounts.get("why").and_then(Value::as_str).unwrap_or("its accounts could not be read");
             Said::not_proven(Protects::Transit, why.to_owned())
         }
+    }]
+}
+
+/// Encrypted where every service that the files declare for other machines insists on TLS, or only leads to one that does.
+fn server_config(facts: &Facts) -> Vec<Said> {
+    let services = || list(facts.get("services"));
+    let is = |service: &&Value, words: [&str; 2]| words.contains(&text(service, "encryption"));
+    let leads = |service: &&Value| service.get("redirect").is_some_and(|to| text(to, "outcome") == "present");
+    let alone = |service: &&Value| service.get("loopback").and_then(Value::as_bool) == Some(true);
+    let mut bare = services().filter(|s| is(s, ["none", "starttls_optional"]) && !leads(s) && !alone(s));
+    let unread = list(facts.get("not_proven")).next().is_some() || facts.get("asked") != Some(&"all".into());
+    let sound = services().all(|s| text(s, "outcome") == "present");
+    let insists = services().any(|s| is(&s, ["tls", "starttls_required"]));
+    vec![match (bare.next(), unread || !sound, insists) {
+        (Some(service), ..) => {
+            let why = format!("{} serves without TLS ({})", text(service, "name"), text(service, "at"));
+            Said::absent(Protects::Transit, why, Vec::new())
+        }
+        (None, false, true) => Said::present(
+            Protects::Transit,
+            vec![unknown("cipher suites of TLS", "a target of the sort tls shows them")],
+        ),
+        (None, true, _) => Said::not_proven(Protects::Transit, "the files are not wholly understood".into()),
+        (None, false, false) => Said::not_proven(Protects::Transit, "the files declare no service with TLS".into()),
     }]
 }
 
