@@ -89,22 +89,26 @@ impl Luks {
         Ok(LuksFacts { device: spec.device.clone(), asked, volumes, not_read })
     }
 
-    /// The header that an open LUKS device came from, by its UUID; the declared device may be a detached header.
+    /// The header that an open LUKS device came from, by its UUID; the declared device may be a detached header. One that
+    /// was read already may be a copy: where that on the disk says something else, both count.
     async fn beneath(&self, cx: &Cx, layer: &Layer, volumes: &mut Vec<Volume>) -> Result<(), NotRead> {
-        let known = |volume: &Volume| volume.uuid.is_some() && volume.uuid == layer.uuid;
-        if volumes.iter().any(known) {
-            return Ok(());
-        }
+        let same = |volume: &Volume| volume.uuid.is_some() && volume.uuid == layer.uuid;
+        let mut found = volumes.iter().any(same);
         let mapped = format!("/dev/mapper/{}", layer.label.as_deref().unwrap_or(&layer.name));
         let slaves = self.root.path(format!("/sys/class/block/{}/slaves", layer.name));
         let slaves = cx.list_dir(slaves, 16).await.map_err(|e| NotRead::new(&mapped, why(&e)))?;
         for slave in &slaves.names {
             let read = volume(cx, &self.root, &format!("/dev/{slave}"), false).await;
             let read = read.map_err(|(_, why)| NotRead::new(&mapped, why))?;
-            if known(&read) {
-                volumes.push(read);
-                return Ok(());
+            if same(&read) {
+                found = true;
+                if !volumes.iter().any(|volume| says_the_same(volume, &read)) {
+                    volumes.push(read);
+                }
             }
+        }
+        if found {
+            return Ok(());
         }
         let beneath = slaves.names.join(", ");
         Err(NotRead::new(
@@ -112,6 +116,12 @@ impl Luks {
             format!("its LUKS header is not on {beneath}; if it is detached, declare it as device"),
         ))
     }
+}
+
+/// Whether two headers say the same, wherever they lie.
+fn says_the_same(one: &Volume, other: &Volume) -> bool {
+    let (name, declared, bytes) = (one.name.clone(), one.declared, one.bytes);
+    *one == Volume { name, declared, bytes, ..other.clone() }
 }
 
 /// Reads one device.
@@ -205,7 +215,9 @@ fn examine<R: Read + Seek>(volume: &mut R, name: String, declared: bool) -> io::
             return Ok(blank(name, declared, bytes, format, &why));
         }
         (Some(seen), _) => {
-            Format { outcome: Outcome::Present, why: None, found: Some(format!("LUKS{}", seen.version)) }
+            let why = in_the_clear(volume, bytes, &seen.segments)?;
+            let outcome = if why.is_some() { Outcome::Absent } else { Outcome::Present };
+            Format { outcome, why, found: Some(format!("LUKS{}", seen.version)) }
         }
         (None, _) => {
             let why = "it bears the mark of LUKS, and no whole header".to_owned();
@@ -230,6 +242,18 @@ fn examine<R: Read + Seek>(volume: &mut R, name: String, declared: bool) -> io::
         facts.reencryption = seen.reencryption;
     }
     Ok(facts)
+}
+
+/// What lies in the clear at the beginning of a range that the header calls encrypted. A range at 0 is on another device.
+fn in_the_clear<R: Read + Seek>(volume: &mut R, bytes: u64, segments: &[Segment]) -> io::Result<Option<String>> {
+    let crypt = |segment: &&Segment| segment.in_use && segment.kind == "crypt";
+    for segment in segments.iter().filter(crypt).filter(|segment| segment.offset > 0 && segment.offset < bytes) {
+        if let Some(found) = signature::in_the_clear(&at(volume, segment.offset, signature::WINDOW)?) {
+            let header = "a header of LUKS, and the data are not encrypted";
+            return Ok(Some(format!("{header}: {found} lies in the clear at byte {}", segment.offset)));
+        }
+    }
+    Ok(None)
 }
 
 /// No header of LUKS where one begins.

@@ -12,6 +12,9 @@ use crate::facts::{Kdf, KeyArea, KeyDigest, Keyslot, Outcome, Reencryption, Segm
 /// Things of one sort that are read; cryptsetup allows 32 slots and 32 tokens.
 const MOST: usize = 256;
 
+/// Characters shown of the name of a requirement.
+const LONGEST_NAME: usize = 64;
+
 /// By number: `"0"`.
 type ByNumber<T> = BTreeMap<String, T>;
 
@@ -157,6 +160,11 @@ pub(super) fn read(json: &[u8]) -> Result<Seen, String> {
     }
     let mode = read.keyslots.values().find(|slot| slot.kind == "reencrypt").map(|slot| slot.mode.clone());
     let requirements = read.config.requirements.mandatory;
+    // Who does not know a mandatory requirement must not use the header (section 3.6): it may change what all else means.
+    if let Some(name) = requirements.iter().find(|name| !known_requirement(name)) {
+        let name: String = name.chars().take(LONGEST_NAME).collect();
+        return Err(format!("its metadata require {name:?}, which this program does not know"));
+    }
     // Before version 2.4 of cryptsetup the requirement's name had no number.
     let under_way = mode.is_some()
         || requirements.iter().any(|name| name.contains("reencrypt"))
@@ -177,6 +185,13 @@ pub(super) fn read(json: &[u8]) -> Result<Seen, String> {
         flags: read.config.flags,
         ..Seen::default()
     })
+}
+
+/// Whether a requirement is one of those that cryptsetup has (lib/luks2/luks2_json_metadata.c, `requirements_flags`); those
+/// of reencryption bear its version.
+fn known_requirement(name: &str) -> bool {
+    matches!(name, "offline-reencrypt" | "online-reencrypt" | "opal" | "inline-hw-tags")
+        || name.strip_prefix("online-reencrypt-v").is_some_and(|version| matches!(version, "2" | "3"))
 }
 
 /// In the order of their numbers, and not of their letters.

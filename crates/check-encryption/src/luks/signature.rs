@@ -44,8 +44,27 @@ pub(super) fn of(head: &[u8]) -> Option<(&'static str, bool)> {
     SIGNS.iter().find(there).map(|sign| (sign.name, sign.may_encrypt))
 }
 
+/// What lies in the clear where ciphertext should begin. Two bytes are there by chance on one of 65,536 volumes, so that
+/// of short signatures the fields around them must fit as well.
+pub(super) fn in_the_clear(head: &[u8]) -> Option<&'static str> {
+    let (name, _) = of(head)?;
+    let byte = |at: usize| head.get(at).copied();
+    // The upper three bytes of a small number of 32 bits, little-endian.
+    let small = |at: usize| byte(at).is_some_and(|low| low <= 6) && head.get(at + 1..at + 4) == Some(&[0; 3]);
+    let fits = match name {
+        // s_log_block_size and s_rev_level.
+        "ext4" => small(0x418) && small(0x44c),
+        // Each of the four entries is bootable (0x80) or not (0).
+        "a partition table" => [0x1be, 0x1ce, 0x1de, 0x1ee].iter().all(|at| byte(*at).is_some_and(|b| b & 0x7f == 0)),
+        _ => true,
+    };
+    fits.then_some(name)
+}
+
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::indexing_slicing, reason = "a test that can't go on should stop")]
+
     use super::*;
 
     #[test]
@@ -57,5 +76,21 @@ mod tests {
         assert_eq!(of(b"XFSB"), Some(("xfs", false)));
         assert_eq!(of(b"XFS"), None);
         assert_eq!(of(&[]), None);
+    }
+
+    #[test]
+    fn two_bytes_alone_are_chance() {
+        let mut ext4 = vec![0; 2048];
+        ext4.splice(0x438..0x43a, [0x53, 0xef]);
+        assert_eq!(in_the_clear(&ext4), Some("ext4"));
+        ext4[0x419] = 1;
+        assert_eq!(in_the_clear(&ext4), None);
+        let mut table = vec![0; 512];
+        table.splice(0x1fe.., [0x55, 0xaa]);
+        table[0x1be] = 0x80;
+        assert_eq!(in_the_clear(&table), Some("a partition table"));
+        table[0x1ce] = 0x81;
+        assert_eq!(in_the_clear(&table), None);
+        assert_eq!(in_the_clear(b"XFSB"), Some("xfs"));
     }
 }

@@ -222,6 +222,45 @@ fn reencryption_is_told() {
 }
 
 #[test]
+fn a_requirement_of_tomorrow_proves_nothing() {
+    let mut json = metadata("aes-xts-plain64", 64);
+    for (name, known) in [
+        ("opal", true),
+        ("inline-hw-tags", true),
+        ("online-reencrypt-v2", true),
+        ("online-reencrypt-v99", false),
+        ("future-thing", false),
+    ] {
+        json["config"]["requirements"] = json!({ "mandatory": [name] });
+        let volume = look(&luks2(json.to_string().as_bytes(), [3, 3], 0x4_0000));
+        assert_eq!(volume.asked == Asked::All, known, "{name}");
+        assert_eq!(volume.format.outcome == Outcome::Present, known, "{name}");
+        if !known {
+            assert!(volume.parts.iter().all(|part| part.state == PartState::Unknown), "{name}");
+            assert!(volume.parts[0].why.as_ref().unwrap().contains(name), "{name}");
+        }
+    }
+}
+
+#[test]
+fn a_header_before_data_in_the_clear() {
+    let mut json = metadata("aes-xts-plain64", 64);
+    json["segments"]["0"]["offset"] = json!("262144");
+    let mut image = luks2(json.to_string().as_bytes(), [3, 3], 0x8_0000);
+    assert_eq!(look(&image).format.outcome, Outcome::Present);
+    image[0x4_0438..0x4_043a].copy_from_slice(&[0x53, 0xef]);
+    let format = look(&image).format;
+    assert_eq!((format.outcome, format.found.as_deref()), (Outcome::Absent, Some("LUKS2")));
+    assert!(format.why.unwrap().contains("ext4 lies in the clear at byte 262144"));
+    // A copy of the header alone, and a range that is not in use.
+    assert_eq!(look(&image[..0x4_0000]).format.outcome, Outcome::Present);
+    json["segments"]["0"]["flags"] = json!(["backup-final"]);
+    let mut image = luks2(json.to_string().as_bytes(), [3, 3], 0x8_0000);
+    image[0x4_0438..0x4_043a].copy_from_slice(&[0x53, 0xef]);
+    assert_eq!(look(&image).format.outcome, Outcome::Present);
+}
+
+#[test]
 fn other_formats_are_named() {
     let of = |at: usize, bytes: &[u8]| {
         let mut image = vec![0; 0x1_8000];
