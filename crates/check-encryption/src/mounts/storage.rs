@@ -1,13 +1,12 @@
 //! The probe `storage`: which file systems hold the declared paths, and what lies beneath them.
 
-use std::collections::BTreeMap;
 use std::path::Path;
 
 use model::{Facts, Failure, FailureClass, Kind, Level, Target};
 use probe::{BoxFuture, Cx, Plan, Probe};
 
 use super::MOST_TABLE;
-use super::info::{self, Row, holder};
+use super::info::{self, Row, Tree};
 use super::stack::Walk;
 use crate::disk::{self, SORT};
 use crate::facts::{
@@ -132,16 +131,19 @@ async fn stored(walk: &Walk<'_>, path: &str, device: &Device, asked: &Asked) -> 
         Ok((real, _)) => real,
         Err(e) => return unproven(why(&e)),
     };
-    let Some(first) = holder(walk.rows, &real) else {
-        return unproven(format!("{real}: no mount holds it, by {TABLE}"));
+    let tree = Tree::of(walk.rows);
+    let Some(first) = tree.holder(&real) else {
+        return unproven(format!("{real}: {TABLE} does not tell which mount holds it"));
     };
     let mut holders = vec![held_by(walk, first, Some(&real), device).await];
-    // Of several file systems at one place the last one hides the others.
-    let last: BTreeMap<&str, &Row> = walk.rows.iter().map(|row| (row.mount_point.as_str(), row)).collect();
-    let mut below = last.into_values().filter(|row| {
+    // What another mount covers holds nothing that can be reached by this path.
+    let mut below: Vec<&Row> = walk.rows.iter().collect();
+    below.sort_by_key(|row| &row.mount_point);
+    let mut below = below.into_iter().filter(|row| {
         Path::new(&row.mount_point).starts_with(&real)
-            && row.mount_point != first.mount_point
+            && row.id != first.id
             && !super::PSEUDO.contains(&row.file_system.as_str())
+            && tree.shows(row)
     });
     for row in below.by_ref().take(MOST_BELOW) {
         holders.push(held_by(walk, row, None, device).await);

@@ -95,6 +95,37 @@ async fn the_declared_device_is_found_by_the_uuid_of_its_header() {
     assert!(facts["not_read"][0]["why"].as_str().unwrap().contains("nvme0n1p2"), "{facts}");
 }
 
+#[tokio::test]
+async fn a_copy_of_the_header_does_not_hide_that_on_the_disk() {
+    let machine = with_header();
+    machine.file("/etc/header.img", std::fs::read(machine.path("/dev/nvme0n1p2")).unwrap());
+    let spec = json!({ "device": "/etc/header.img", "mounts": ["/srv/x"] });
+    let facts = observe_on(Luks { root: machine.root() }, SORT, spec.clone()).await.unwrap();
+    assert_eq!((facts["volumes"].as_array().unwrap().len(), &facts["not_read"]), (1, &json!([])), "{facts}");
+    let weak = luks2(metadata("cipher_null-ecb", 64).to_string().as_bytes(), [4, 4], 0x4_0000);
+    machine.file("/dev/nvme0n1p2", weak);
+    let facts = observe_on(Luks { root: machine.root() }, SORT, spec).await.unwrap();
+    let seen = |at: usize, key: &str| facts["volumes"][at][key].clone();
+    assert_eq!((seen(0, "name"), seen(1, "name")), (json!("/etc/header.img"), json!("/dev/nvme0n1p2")), "{facts}");
+    assert_eq!(
+        (seen(1, "declared"), seen(1, "segments")[0]["cipher"]["strength_bits"].clone()),
+        (json!(false), json!(0))
+    );
+}
+
+#[tokio::test]
+async fn a_covered_mount_neither_holds_nor_counts() {
+    let machine = machine();
+    machine.file("/mnt/x/file", "");
+    let table = "27 1 253:1 / / rw - ext4 /dev/mapper/vg-root rw\n30 27 259:1 / /mnt rw - ext2 /dev/nvme0n1p1 rw\n\
+                 31 30 0:40 / /mnt/x rw - tmpfs none rw\n";
+    machine.file("/proc/self/mountinfo", table);
+    assert_eq!(holders(&look(&machine, None, &["/mnt/x"]).await), [("/mnt/x", "present", None)]);
+    machine.file("/proc/self/mountinfo", format!("{table}32 30 259:1 / /mnt rw - ext2 /dev/nvme0n1p1 rw\n"));
+    assert_eq!(holders(&look(&machine, None, &["/mnt/x"]).await), [("/mnt", "absent", None)]);
+    assert_eq!(holders(&look(&machine, None, &["/mnt"]).await), [("/mnt", "absent", None)]);
+}
+
 /// One mount, and what is said of a folder on it.
 async fn on(mount: &str, prepare: impl Fn(&Machine)) -> (String, Option<String>) {
     let machine = machine();
@@ -151,7 +182,10 @@ async fn an_overlay_is_as_bare_as_its_barest_folder() {
     let bare = format!("29 27 259:1 / /low/b rw - ext2 /dev/nvme0n1p1 rw\n{overlay}");
     assert_eq!(on(&bare, folders).await, said("absent", None));
     // The root of a container.
-    assert_eq!(on(&overlay.replace(" /mnt ", " / "), folders).await, said("not_proven", None));
+    let machine = machine();
+    machine.file("/proc/self/mountinfo", overlay.replace(" /mnt ", " / "));
+    folders(&machine);
+    assert_eq!(holders(&look(&machine, None, &["/up"]).await), [("/", "not_proven", None)]);
 }
 
 #[tokio::test]
