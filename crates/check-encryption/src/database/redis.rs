@@ -83,7 +83,10 @@ async fn talk(cx: &Cx, spec: &DatabaseSpec) -> Result<Answers, Failure> {
     answers.add(cx, &mut link, derive::SETTINGS, config);
     let users = one(&mut link, derive::USERS, |value| {
         // A line that is not understood stays a row that is none, so that the list is not taken for whole.
-        value.texts().iter().map(|line| derive::user(line).unwrap_or_default()).collect()
+        let Value::List(lines) = value else { return None };
+        let lines = Value::List(lines).texts();
+        // There is always the user 'default'.
+        (!lines.is_empty()).then(|| lines.iter().map(|line| derive::user(line).unwrap_or_default()).collect())
     })
     .await;
     answers.add(cx, &mut link, derive::USERS, users);
@@ -91,7 +94,7 @@ async fn talk(cx: &Cx, spec: &DatabaseSpec) -> Result<Answers, Failure> {
         let answer = one(&mut link, question, |value| {
             let lines: Vec<String> = value.texts().iter().flat_map(|t| t.lines()).map(str::to_owned).collect();
             let pairs = lines.iter().filter_map(|line| line.split_once(':'));
-            pairs.map(|(name, value)| vec![Some(name.to_owned()), Some(value.to_owned())]).collect()
+            Some(pairs.map(|(name, value)| vec![Some(name.to_owned()), Some(value.to_owned())]).collect())
         })
         .await;
         answers.add(cx, &mut link, question, answer);
@@ -122,12 +125,16 @@ async fn ask(link: &mut Link, words: &[&str]) -> Result<Value, Failure> {
     resp::read(link).await
 }
 
-/// One question, its answer as rows.
-async fn one(link: &mut Link, question: &str, rows: impl Fn(Value) -> Vec<Vec<Option<String>>>) -> Answer {
+/// One question, its answer as rows; `rows` gives none for an answer that is not of the form that Redis gives.
+async fn one(link: &mut Link, question: &str, rows: impl Fn(Value) -> Option<Vec<Vec<Option<String>>>>) -> Answer {
+    let other = || Some(format!("it does not answer {question} as Redis does"));
     let words: Vec<&str> = question.split(' ').collect();
     match ask(link, &words).await {
         Ok(Value::Error(words)) => Answer { error: Some(words), ..Answer::default() },
-        Ok(value) => Answer { rows: rows(value), ..Answer::default() },
+        Ok(value) => match rows(value) {
+            Some(rows) => Answer { rows, ..Answer::default() },
+            None => Answer { error: other(), ..Answer::default() },
+        },
         Err(failure) => Answer { error: Some(failure.message), ..Answer::default() },
     }
 }
@@ -136,11 +143,7 @@ async fn one(link: &mut Link, question: &str, rows: impl Fn(Value) -> Vec<Vec<Op
 async fn config(link: &mut Link) -> Answer {
     let mut all = Answer::default();
     for name in derive::NAMES {
-        let answer = one(link, &format!("CONFIG GET {name}"), |value| {
-            let texts = value.texts();
-            texts.chunks(2).map(|pair| pair.iter().cloned().map(Some).collect()).collect()
-        })
-        .await;
+        let answer = one(link, &format!("CONFIG GET {name}"), |value| derive::setting(name, value)).await;
         if answer.error.is_some() {
             return Answer { error: answer.error, ..all };
         }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use probe::{Command, Cx};
+use probe::{Command, Cx, Output};
 use serde_json::Value;
 
 use super::target::{Http, MARKER, Request};
@@ -41,19 +41,18 @@ pub(super) async fn draw(http: &Http, draw: Draw, lens: &Lens, cx: &Cx) -> Resul
 
 /// The body of an answer with status 200.
 pub(super) async fn get(http: &Http, within: Duration, cx: &Cx) -> Result<Vec<u8>, String> {
-    let folder = cx.private_folder().await.map_err(|e| e.to_string())?;
-    let body = folder.path().join("body").display().to_string();
+    // The body comes through a bounded pipe and not into a file, which a server that tells no length could make grow
+    // without end; the status is the last line of the other output.
     let most = MOST.to_string();
-    let more = ["--max-filesize", &most, "--output", &body];
-    let status = Curl { url: &http.url, header: http.header.as_deref(), more: &more, within }.run(cx).await?;
+    let more = ["--max-filesize", &most, "--output", "-", "--write-out", "%{stderr}%{http_code}"];
+    let curl = Curl { url: &http.url, header: http.header.as_deref(), more: &more, most: MOST, within };
+    let output = curl.run(cx).await?;
+    let said = String::from_utf8_lossy(&output.stderr);
+    let status = said.lines().last().unwrap_or_default().trim();
     if status != "200" {
         return Err(format!("the answer's status is {status}, and 200 is wanted"));
     }
-    match cx.read_secret_file(&body, MOST).await {
-        Ok(bytes) => Ok(bytes.to_vec()),
-        Err(e) if e.class == model::FailureClass::Missing => Ok(Vec::new()),
-        Err(e) => Err(e.to_string()),
-    }
+    Ok(output.stdout)
 }
 
 /// Sends the marker in the body of a request. What the answer says beside its status is not looked at.
@@ -65,9 +64,21 @@ pub(super) async fn send(request: &Request, marker: &str, within: Duration, cx: 
     let body = format!("@{}", body.display());
     let of_type = format!("Content-Type: {}", request.content_type.as_deref().unwrap_or("text/plain"));
     let method = request.method.name();
-    let more = ["--request", method, "--header", &of_type, "--data-binary", &body, "--output", "/dev/null"];
-    let curl = Curl { url: &request.url, header: request.header.as_deref(), more: &more, within };
-    let status = curl.run(cx).await?;
+    let more = [
+        "--write-out",
+        "%{http_code}",
+        "--request",
+        method,
+        "--header",
+        &of_type,
+        "--data-binary",
+        &body,
+        "--output",
+        "/dev/null",
+    ];
+    let curl = Curl { url: &request.url, header: request.header.as_deref(), more: &more, most: 1 << 20, within };
+    let output = curl.run(cx).await?;
+    let status = String::from_utf8_lossy(&output.stdout).trim().to_owned();
     if status.len() != 3 || !status.starts_with('2') {
         return Err(format!("the client's API answered {method} with the status {status}, and 2xx is wanted"));
     }
@@ -81,13 +92,15 @@ struct Curl<'a> {
     header: Option<&'a str>,
     /// Further arguments.
     more: &'a [&'a str],
+    /// Most bytes of each of its outputs.
+    most: usize,
     /// How long it may take; no longer than a minute.
     within: Duration,
 }
 
 impl Curl<'_> {
-    /// The status of the answer.
-    async fn run(&self, cx: &Cx) -> Result<String, String> {
+    /// What it said, where it came to an answer.
+    async fn run(&self, cx: &Cx) -> Result<Output, String> {
         // The header is a secret: curl reads it from a file that is closed to others and gone with its folder.
         let folder = cx.private_folder().await.map_err(|e| e.to_string())?;
         let header = match self.header {
@@ -101,14 +114,14 @@ impl Curl<'_> {
         let seconds = self.within.as_secs().clamp(1, 60).to_string();
         let mut argv =
             vec!["curl", "-q", "--silent", "--show-error", "--globoff", "--noproxy", "*", "--proto", "=http,https"];
-        argv.extend(["--max-time", &seconds, "--write-out", "%{http_code}"]);
+        argv.extend(["--max-time", &seconds]);
         argv.extend(header.iter().flat_map(|header| ["--header", header.as_str()]));
         argv.extend(self.more);
         argv.extend(["--", self.url]);
-        let command = Command { within: self.within, version: &["--version"], ..Command::new(&argv) };
+        let command = Command { within: self.within, most: self.most, version: &["--version"], ..Command::new(&argv) };
         let output = cx.command(command).await.map_err(|f| f.message)?;
         if output.exit == Some(0) {
-            return Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned());
+            return Ok(output);
         }
         let said = String::from_utf8_lossy(&output.stderr);
         Err(said.lines().next().unwrap_or("curl ended without a word").to_owned())

@@ -6,6 +6,7 @@ use serde::Serialize;
 use super::Outcome;
 use super::database::{DatabaseSession, DatabaseSetting, Found};
 use super::postgresql::StoredPassword;
+use super::redis::DatabaseFlag;
 
 /// One MySQL or MariaDB server.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
@@ -19,6 +20,9 @@ pub struct MysqlFacts {
     pub session: DatabaseSession,
     /// Global variables.
     pub settings: Found<DatabaseSetting>,
+    /// Whether it runs without its grant tables (`skip-grant-tables`), so that whoever reaches it may do everything by any
+    /// name and password: the accounts then say nothing.
+    pub grant_tables_off: DatabaseFlag,
     /// Accounts.
     pub accounts: Found<MysqlAccount>,
     /// Tablespaces of InnoDB.

@@ -48,6 +48,8 @@ pub struct RedisUser {
     pub enabled: bool,
     /// Whether any password lets it in.
     pub nopass: bool,
+    /// Whether one of its passwords is empty.
+    pub empty_password: bool,
     /// How many passwords it has.
     pub passwords: u64,
     /// Whether it may run every command on every key.

@@ -3,7 +3,7 @@
 use super::super::answers::{Answer, Answers, settings};
 use super::super::is_local;
 use crate::facts::{
-    DatabaseSession, EmptyPassword, Found, MysqlAccount, MysqlFacts, MysqlPlugin, MysqlSessions, Outcome,
+    DatabaseFlag, DatabaseSession, EmptyPassword, Found, MysqlAccount, MysqlFacts, MysqlPlugin, MysqlSessions, Outcome,
     StoredPassword, Tablespace, Transport,
 };
 
@@ -11,12 +11,13 @@ use crate::facts::{
 pub(super) const GREETING: &str = "greeting";
 
 /// Every question, in the order in which they are asked.
-pub(super) const fn questions(mariadb: bool) -> [&'static str; 7] {
+pub(super) const fn questions(mariadb: bool) -> [&'static str; 8] {
     if mariadb {
         [
             READ_ONLY,
             "SET SESSION max_statement_time = 10",
             SETTINGS,
+            WHO,
             ACCOUNTS_MARIADB,
             TABLESPACES_MARIADB,
             SESSIONS,
@@ -27,6 +28,7 @@ pub(super) const fn questions(mariadb: bool) -> [&'static str; 7] {
             READ_ONLY,
             "SET SESSION max_execution_time = 10000",
             SETTINGS,
+            WHO,
             ACCOUNTS_MYSQL,
             TABLESPACES_MYSQL,
             SESSIONS,
@@ -41,8 +43,12 @@ const SETTINGS: &str = "SHOW GLOBAL VARIABLES WHERE Variable_name IN ('aria_encr
     'default_table_encryption', 'encrypt_binlog', 'encrypt_tmp_disk_tables', 'encrypt_tmp_files', 'have_ssl', \
     'innodb_encrypt_log', 'innodb_encrypt_tables', 'innodb_encrypt_temporary_tables', 'innodb_redo_log_encrypt', \
     'innodb_undo_log_encrypt', 'local_infile', 'log_bin', 'performance_schema', 'port', 'require_secure_transport', \
-    'secure_file_priv', 'skip_networking', 'ssl_ca', 'ssl_cipher', 'tls_ciphersuites', 'tls_version', 'version', \
+    'secure_file_priv', 'skip_grant_tables', 'skip_networking', 'ssl_ca', 'ssl_cipher', 'tls_ciphersuites', 'tls_version', 'version', \
     'version_ssl_library')";
+/// As which account the server takes this session.
+const WHO: &str = "SELECT CURRENT_USER()";
+/// What it says where it looked at no account: MariaDB, MySQL.
+const NOBODY: [&str; 2] = ["@", "skip-grants user@skip-grants host"];
 /// Of what is stored of a password its kind alone leaves the server.
 const ACCOUNTS_MARIADB: &str = "SELECT User, Host, JSON_VALUE(Priv, '$.plugin'), JSON_EXTRACT(Priv, \
     '$.auth_or[*].plugin'), COALESCE(JSON_VALUE(Priv, '$.ssl_type'), 0) > 0, COALESCE(JSON_VALUE(Priv, \
@@ -68,7 +74,7 @@ const PLUGINS: &str = "SELECT PLUGIN_NAME, PLUGIN_TYPE FROM information_schema.P
     LIMIT 5001";
 
 /// The settings that are told; most exist in one of the two alone.
-const NAMES: [&str; 29] = [
+const NAMES: [&str; 30] = [
     "aria_encrypt_tables",
     "authentication_policy",
     "bind_address",
@@ -91,6 +97,7 @@ const NAMES: [&str; 29] = [
     "port",
     "require_secure_transport",
     "secure_file_priv",
+    "skip_grant_tables",
     "skip_networking",
     "ssl_ca",
     "ssl_cipher",
@@ -118,11 +125,18 @@ pub(super) fn facts(answers: &Answers) -> MysqlFacts {
     } else {
         (ACCOUNTS_MYSQL, "grant the user SELECT on mysql.user")
     };
+    let grant_tables_off = grant_tables_off(&answers.to(WHO), value("skip_grant_tables").as_deref());
+    let mut accounts = self::accounts(&answers.to(accounts), hint);
+    if grant_tables_off.outcome != Outcome::Absent {
+        let why = grant_tables_off.why.as_deref().unwrap_or("the server runs without its grant tables");
+        accounts = Found::some(accounts.items, why);
+    }
     let nobody = DatabaseSession { transport: Transport::Tcp, user: None, method: None, tls: None };
     MysqlFacts {
         mariadb,
         session: answers.session.clone().unwrap_or(nobody),
-        accounts: self::accounts(&answers.to(accounts), hint),
+        grant_tables_off,
+        accounts,
         tablespaces: tablespaces(&answers.to(if mariadb { TABLESPACES_MARIADB } else { TABLESPACES_MYSQL })),
         sessions: sessions(&answers.to(SESSIONS), schema.as_deref()),
         plugins: answers
@@ -130,6 +144,23 @@ pub(super) fn facts(answers: &Answers) -> MysqlFacts {
             .each("", |row| Some(MysqlPlugin { name: row.text(0)?, outcome: Outcome::Present, sort: row.text(1) })),
         version,
         settings,
+    }
+}
+
+/// The session itself is the witness: the setting also stays on after the tables were loaded, and MySQL has none.
+fn grant_tables_off(who: &Answer, setting: Option<&str>) -> DatabaseFlag {
+    let of = |outcome, why: Option<String>| DatabaseFlag { outcome, why };
+    match (who.one(), setting) {
+        (Some(who), _) if NOBODY.contains(&who.as_str()) => of(Outcome::Present, None),
+        (Some(_), Some("ON")) => {
+            let why = "skip_grant_tables is on, and the session has an account; start the server without it";
+            of(Outcome::NotProven, Some(why.to_owned()))
+        }
+        (Some(who), _) if who.contains('@') => of(Outcome::Absent, None),
+        _ => {
+            let why = who.error.clone();
+            of(Outcome::NotProven, why.or_else(|| Some("the server does not say who is logged in".to_owned())))
+        }
     }
 }
 
@@ -233,4 +264,27 @@ fn sessions(answer: &Answer, schema: Option<&str>) -> Found<MysqlSessions> {
             tls,
         })
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_session_without_an_account() {
+        let of = |who: &str, setting| {
+            let rows = vec![vec![Some(who.to_owned())]];
+            grant_tables_off(&Answer { rows, ..Answer::default() }, setting).outcome
+        };
+        assert_eq!(of("@", Some("ON")), Outcome::Present);
+        assert_eq!(of("@", None), Outcome::Present);
+        assert_eq!(of("skip-grants user@skip-grants host", None), Outcome::Present);
+        assert_eq!(of("audit@%", Some("ON")), Outcome::NotProven);
+        assert_eq!(of("audit@%", Some("OFF")), Outcome::Absent);
+        // The anonymous account.
+        assert_eq!(of("@localhost", None), Outcome::Absent);
+        assert_eq!(of("?", None), Outcome::NotProven);
+        let refused = Answer { error: Some("denied".to_owned()), ..Answer::default() };
+        assert_eq!(grant_tables_off(&refused, None).outcome, Outcome::NotProven);
+    }
 }

@@ -2,6 +2,7 @@
 
 use super::super::answers::{Answer, Answers, settings};
 use super::super::is_local;
+use super::resp::Value;
 use crate::facts::{
     DatabaseFlag, DatabaseSession, DatabaseSetting, Found, InfoLine, Outcome, RedisFacts, RedisUser, Transport,
 };
@@ -35,14 +36,17 @@ pub(super) const USERS: &str = "ACL LIST";
 /// The server, its persistence, its replication.
 pub(super) const INFO: [&str; 3] = ["INFO server", "INFO persistence", "INFO replication"];
 
-/// A line of `ACL LIST` as name, on, nopass, number of passwords, rights. What is stored of a password is left out.
+/// What Redis stores of an empty password: the SHA-256 of nothing.
+const EMPTY: &str = "#e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
+
+/// A line of `ACL LIST` as name, on, nopass, number of passwords, rights, whether a password is empty. What is stored of a password is left out.
 pub(super) fn user(line: &str) -> Option<Vec<Option<String>>> {
     let mut words = line.split_ascii_whitespace();
     if words.next() != Some("user") {
         return None;
     }
     let name = words.next()?.to_owned();
-    let (mut on, mut nopass, mut passwords, mut rights) = (false, false, 0_u64, Vec::new());
+    let (mut on, mut nopass, mut empty, mut passwords, mut rights) = (false, false, false, 0_u64, Vec::new());
     for word in words {
         match word {
             "on" => on = true,
@@ -50,11 +54,26 @@ pub(super) fn user(line: &str) -> Option<Vec<Option<String>>> {
             "nopass" => nopass = true,
             "sanitize-payload" | "skip-sanitize-payload" => {}
             // #hash; > and < would hold a password itself.
-            _ if word.starts_with(['#', '>', '<', '!']) => passwords += 1,
+            _ if word.starts_with(['#', '>', '<', '!']) => {
+                passwords += 1;
+                empty |= matches!(word, EMPTY | ">");
+            }
             _ => rights.push(word),
         }
     }
-    Some([name, on.to_string(), nopass.to_string(), passwords.to_string(), rights.join(" ")].map(Some).to_vec())
+    let cells = [name, on.to_string(), nopass.to_string(), passwords.to_string(), rights.join(" "), empty.to_string()];
+    Some(cells.map(Some).to_vec())
+}
+
+/// The answer to `CONFIG GET` for one name as a row: name and value, or none where the release has no such setting. `None`
+/// for an answer that is neither.
+pub(super) fn setting(name: &str, value: Value) -> Option<Vec<Vec<Option<String>>>> {
+    let Value::List(items) = value else { return None };
+    match items.as_slice() {
+        [] => Some(Vec::new()),
+        [Value::Text(of), Value::Text(value)] if of == name => Some(vec![vec![Some(of.clone()), Some(value.clone())]]),
+        _ => None,
+    }
 }
 
 /// What the answers say.
@@ -100,6 +119,7 @@ fn users(answer: &Answer) -> Found<RedisUser> {
             outcome: Outcome::Present,
             enabled: row.yes(1),
             nopass: row.yes(2),
+            empty_password: row.text(5)? == "true",
             passwords: row.number(3).and_then(|count| u64::try_from(count).ok())?,
             everything: has(["+@all", "allcommands"]) && has(["~*", "allkeys"]),
             rights,
@@ -132,8 +152,26 @@ mod tests {
         let row =
             user("user bob on #5e884898da28047151d0e56f8dc6292773603d0d6aabbdd62a11ef721d1542d8 ~cache:* -@all +get");
         let cells: Option<Vec<String>> = row.map(|row| row.into_iter().flatten().collect());
-        assert_eq!(cells, Some(["bob", "true", "false", "1", "~cache:* -@all +get"].map(str::to_owned).to_vec()));
+        assert_eq!(
+            cells,
+            Some(["bob", "true", "false", "1", "~cache:* -@all +get", "false"].map(str::to_owned).to_vec())
+        );
         assert_eq!(user("bob on"), None);
+        let empty = user(&format!("user alice on #00 {EMPTY} ~* +@all")).unwrap_or_default();
+        assert_eq!(empty.get(5).cloned().flatten().as_deref(), Some("true"));
+    }
+
+    #[test]
+    fn a_setting_has_its_name_and_a_value() {
+        let text = |text: &str| Value::Text(text.to_owned());
+        let of = |value| setting("port", value);
+        assert_eq!(of(Value::List(vec![text("port"), text("0")])).map(|rows| rows.len()), Some(1));
+        assert_eq!(of(Value::List(Vec::new())), Some(Vec::new()));
+        assert_eq!(of(text("PONG")), None);
+        assert_eq!(of(Value::Null), None);
+        assert_eq!(of(Value::List(vec![text("port")])), None);
+        assert_eq!(of(Value::List(vec![text("bind"), text("0")])), None);
+        assert_eq!(of(Value::List(vec![text("port"), Value::Null])), None);
     }
 
     proptest! {

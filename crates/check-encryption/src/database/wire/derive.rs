@@ -77,6 +77,14 @@ pub(super) fn facts(
         }
         (Came::Asks(what), _) if what == "none" => sign(Outcome::Present, None, Some(at_plain)),
         (_, Came::Asks(what)) if what == "none" => sign(Outcome::Present, None, at_tls),
+        // Rules may differ with TLS and without: the way that said nothing may be the open one. Of Redis both ways lead to
+        // the same users.
+        (Came::Asks(_), Came::Nothing(why)) | (Came::Nothing(why), Came::Asks(_))
+            if product == DatabaseProduct::Postgresql =>
+        {
+            let why = format!("one way in asks for a proof, and the other did not come as far as a log-in: {why}");
+            sign(Outcome::NotProven, Some(&why), None)
+        }
         (Came::Asks(_), _) => sign(Outcome::Absent, None, Some(at_plain)),
         (_, Came::Asks(_)) => sign(Outcome::Absent, None, at_tls),
         _ => sign(Outcome::NotProven, Some("the server went along with neither way as far as a log-in"), None),
@@ -280,6 +288,9 @@ mod tests {
         assert_eq!((seen.plaintext.outcome, seen.tls.outcome), (DoorOutcome::NotProven, DoorOutcome::NotProven));
         // Too many connections is no refusal of plaintext.
         assert_eq!(postgres(b"E\0\0\0\x0cC53300\0\0", sasl).plaintext.outcome, DoorOutcome::NotProven);
+        assert_eq!(postgres(b"E\0\0\0\x0cC53300\0\0", sasl).without_password.outcome, Outcome::NotProven);
+        assert_eq!(postgres(b"R\0\0\0\x08\0\0\0\x0a", b"?").without_password.outcome, Outcome::NotProven);
+        assert_eq!(postgres(b"R\0\0\0\x08\0\0\0\x0a", b"N").without_password.outcome, Outcome::Absent);
         // Trust.
         assert_eq!(postgres(b"R\0\0\0\x08\0\0\0\0", b"N").without_password.outcome, Outcome::Present);
     }
