@@ -51,6 +51,11 @@ class Bridge(http.server.BaseHTTPRequestHandler):
     def do_GET(self):
         if not self.allowed():
             return self.answer(403)
+        if how == 'endless':
+            self.send_response(200)
+            self.end_headers()
+            while True:
+                self.wfile.write(os.urandom(1 << 20))
         sealed = open(message, 'rb').read()
         clear = sealed if how == 'plain' else age(['-d', '-i', os.path.join(folder, 'key')], sealed)
         self.answer(200, b'{"message": "' + clear.replace(b'"', b' ') + b'"}')
@@ -130,5 +135,19 @@ fn a_marker_goes_through_the_api_of_a_client() -> Result<()> {
             assert!(!audited.finished.to_string().contains(marker), "{}", audited.finished);
         }
     }
+    Ok(())
+}
+
+#[test]
+fn an_answer_without_end_is_cut_off() -> Result<()> {
+    let probity = Probity::new()?.env("BRIDGE", "Authorization: Bearer bridge-token-0815");
+    let bridge = Bridge::start(probity.folder(), "endless")?;
+    let store = format!("http: {{ url: \"http://127.0.0.1:{}/all\", header: \"env:BRIDGE\" }}", bridge.port);
+    let subject = format!("e2ee: {{ store: [ {{ {store} }} ] }}");
+    let audited = Audited::target(probity, "encryption-full", &subject, &["audit", "--allow-commands"])?;
+    let facts = &audited.evidence("e2ee")?["facts"];
+    let why = facts["stores"]["stores"][0]["why"].as_str().context("no reason")?;
+    assert!(why.contains("curl"), "{why}");
+    assert_eq!(facts["samples"]["samples"], serde_json::json!([]), "{facts}");
     Ok(())
 }

@@ -4,6 +4,7 @@
 //! only ever reject: compressed data look random, and short ciphertext need not.
 
 mod ber;
+mod beside;
 mod cms;
 mod jose;
 mod layers;
@@ -14,6 +15,8 @@ mod spread;
 mod text;
 mod wire;
 
+use model::Digest;
+
 use crate::facts::Class;
 
 use super::target::Framing;
@@ -22,6 +25,8 @@ use super::target::Framing;
 const DEEPEST: usize = 8;
 /// Fewer bytes than this can't hold a key or nonce and a tag.
 const LEAST: usize = 28;
+/// Bytes of ciphertext in a container that tell whether they are any.
+const ENOUGH: usize = 16;
 
 /// What a payload is.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -33,8 +38,10 @@ pub(super) struct Seen {
     /// What must not repeat under the same key.
     pub(super) nonce: Option<Vec<u8>>,
     pub(super) why: Option<String>,
-    /// Too short by itself, and all of it can be printed.
-    pub(super) printable: bool,
+    /// The digest of the ciphertext alone: headers are fresh also where it is not.
+    pub(super) body: Option<Digest>,
+    /// How many bytes it has, where all of them can be printed and they are too few to tell by themselves.
+    pub(super) printable: Option<u64>,
 }
 
 impl Seen {
@@ -46,7 +53,8 @@ impl Seen {
             recipients: Vec::new(),
             nonce: None,
             why: Some(why.into()),
-            printable: false,
+            body: None,
+            printable: None,
         }
     }
 
@@ -76,6 +84,8 @@ struct Container {
     body: Vec<u8>,
     /// Made with a key of the server's.
     server_side: bool,
+    /// Why it need not be encrypted, though it has the form.
+    doubt: Option<String>,
 }
 
 /// What was found at the outside of some bytes.
@@ -160,7 +170,7 @@ fn of_text(text: &str, whole: bool, framing: &[Framing], depth: usize) -> Option
 
 /// A container whose body is looked at: plaintext in a wrapper is plaintext.
 fn of_container(container: Container) -> Seen {
-    let Container { format, recipients, nonce, body, server_side } = container;
+    let Container { format, recipients, nonce, body, server_side, doubt } = container;
     if server_side {
         return Seen::new(Class::ServerSide, Some(format), "its key is with the server or its key service");
     }
@@ -180,11 +190,17 @@ fn of_container(container: Container) -> Seen {
     if let Some(why) = spread::doubts(&body) {
         return hollow(Class::Unknown, &format!("hardly any: {why}"));
     }
-    if body.len() < 8 {
-        return Seen::new(Class::TooShort, Some(format), format!("it holds {} bytes of ciphertext", body.len()));
+    if let Some(why) = doubt {
+        return Seen::new(Class::Unknown, Some(format), why);
+    }
+    // As few bytes may be characters by chance, and as few characters may be clear text.
+    if body.len() < ENOUGH {
+        let mut seen = Seen::new(Class::TooShort, Some(format), format!("it holds {} bytes of ciphertext", body.len()));
+        seen.printable = text::of(&body, true).map(|text| text.len() as u64);
+        return seen;
     }
     let mut seen = Seen::new(Class::Container, Some(format), "it parses");
-    (seen.recipients, seen.nonce) = (recipients, nonce);
+    (seen.recipients, seen.nonce, seen.body) = (recipients, nonce, Some(Digest::of(&body)));
     seen
 }
 
@@ -198,7 +214,7 @@ fn plain(bytes: &[u8], whole: bool, framing: &[Framing]) -> Seen {
         if bytes.len() < LEAST {
             (seen.class, seen.why) = (Class::TooShort, Some(format!("{} bytes tell nothing", bytes.len())));
         }
-        seen.printable = true;
+        seen.printable = Some(bytes.len() as u64);
         return seen;
     }
     let rejected = spread::rejects(bytes);
@@ -217,6 +233,7 @@ fn plain(bytes: &[u8], whole: bool, framing: &[Framing]) -> Seen {
             return Seen::new(Class::Unknown, name, format!("after {header} bytes of header {why}"));
         }
         let mut seen = Seen::new(Class::Opaque, name, "bytes like random ones, in the framing declared");
+        seen.body = Some(Digest::of(body));
         seen.nonce = bytes.get(..header.min(32)).filter(|nonce| nonce.len() >= 12).map(<[u8]>::to_vec);
         return seen;
     }

@@ -40,14 +40,14 @@ pub(super) fn facts(spec: &E2eeTarget, seed: u64, mut drawn: Vec<Drawn>) -> E2ee
 /// A store whose short payloads can all be printed holds text: no nonce and tag fit into them.
 fn pool(drawn: &mut Drawn) {
     let short: Vec<&Looked> = drawn.looked.iter().filter(|l| l.seen.class == Class::TooShort).collect();
-    let bytes: u64 = short.iter().map(|l| l.length).sum();
+    let printable: Option<u64> = short.iter().map(|l| l.seen.printable).sum();
     let count = short.len();
-    if count < POOL.0 || bytes < POOL.1 || !short.iter().all(|l| l.seen.printable) {
+    if count < POOL.0 || printable.is_none_or(|bytes| bytes < POOL.1) {
         return;
     }
     for looked in drawn.looked.iter_mut().filter(|l| l.seen.class == Class::TooShort) {
         looked.seen.class = Class::Plaintext;
-        looked.seen.format = Some("text".to_owned());
+        looked.seen.format.get_or_insert_with(|| "text".to_owned());
         looked.seen.why = Some(format!("short text, as are all {count} short payloads of this store"));
     }
 }
@@ -166,7 +166,7 @@ fn repeats(looked: &[&Looked]) -> Repeats {
     let mut by_nonce: BTreeMap<&[u8], Vec<&Looked>> = BTreeMap::new();
     let mut by_digest: BTreeMap<Digest, Vec<&Looked>> = BTreeMap::new();
     for looked in looked.iter().filter(|l| !readable(l.seen.class) && l.seen.class != Class::TooShort) {
-        by_digest.entry(looked.digest).or_default().push(looked);
+        by_digest.entry(looked.seen.body.unwrap_or(looked.digest)).or_default().push(looked);
         if let Some(nonce) = &looked.seen.nonce {
             by_nonce.entry(nonce).or_default().push(looked);
         }

@@ -43,7 +43,7 @@ pub(super) fn read(bytes: &[u8], whole: bool) -> Option<Found> {
     let (tag, text) = encrypted.next()?;
     // [0] IMPLICIT OCTET STRING.
     let body = matches!(tag, 0x80 | 0xa0).then(|| string(tag, text))?;
-    Some(Found::Container(Container { format: "cms", recipients, nonce: None, body, server_side: false }))
+    Some(Found::Container(Container { format: "cms", recipients, body, ..Container::default() }))
 }
 
 /// Whom a RecipientInfo names (RFC 5652, section 6.2).

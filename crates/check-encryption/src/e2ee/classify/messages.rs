@@ -201,6 +201,11 @@ pub(super) fn matrix(value: &Value) -> Option<Found> {
     }
     let algorithm = content.get("algorithm")?.as_str()?;
     let ciphertext = content.get("ciphertext")?;
+    let clear = |member: &str| content.get(member).and_then(Value::as_str).is_some_and(|text| !text.trim().is_empty());
+    if clear("body") || clear("formatted_body") {
+        let why = "an encrypted event with a body in clear beside the ciphertext";
+        return Some(Found::Told(Seen::new(Class::Plaintext, Some("matrix"), why)));
+    }
     if algorithm.starts_with("m.megolm.") {
         return of_bytes(&base64(ciphertext.as_str()?)?, true).map(Found::Container);
     }

@@ -131,7 +131,7 @@ pub(super) fn read(bytes: &[u8], whole: bool) -> Option<Found> {
 
 fn encrypted(recipients: Vec<String>, body: &[u8]) -> Found {
     let body = body.to_vec();
-    Found::Container(Container { format: "openpgp", recipients, nonce: None, body, server_side: false })
+    Found::Container(Container { format: "openpgp", recipients, body, ..Container::default() })
 }
 
 fn key_id(id: &[u8]) -> String {

@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::text::is_language;
-use super::{Found, Seen, jose, messages};
+use super::{Found, Seen, beside, jose, messages};
 use crate::facts::Class;
 
 /// Characters that the shortest ciphertext takes in base64.
@@ -14,7 +14,7 @@ const MOST: usize = 64;
 /// What a record holds. `inner` tells what bytes in it are.
 pub(super) fn read(value: &Value, length: usize, inner: &dyn Fn(&[u8]) -> Seen) -> Option<Found> {
     if let Some(found) = messages::matrix(value).or_else(|| jose::json(value)) {
-        return Some(found);
+        return if matches!(found, Found::Told(_)) { Some(found) } else { beside::told(value, "json").or(Some(found)) };
     }
     if let Some(bytes) = bytes(value) {
         return Some(Found::Layer("json bytes", bytes, true));
@@ -22,7 +22,7 @@ pub(super) fn read(value: &Value, length: usize, inner: &dyn Fn(&[u8]) -> Seen) 
     let mut texts = Vec::new();
     leaves(value, &mut texts);
     let told = |class, why: &str| Some(Found::Told(Seen::new(class, Some("json"), why)));
-    if texts.iter().any(|text| text.len() >= 24 && is_language(text)) {
+    if texts.iter().any(|text| text.len() >= 24 && is_language(text) || beside::is_prose(text)) {
         return told(Class::Plaintext, "a value in it is readable text");
     }
     let candidates = texts.iter().filter(|text| text.len() >= LEAST && !text.contains([' ', '\n']));

@@ -261,3 +261,20 @@ proptest! {
         let _ = classify(&bytes, false, &[Framing::Opaque { header: 8 }]);
     }
 }
+
+#[test]
+fn what_stands_beside_a_ciphertext_counts() {
+    let part = |bytes: &[u8]| URL_SAFE_NO_PAD.encode(bytes);
+    let with = |header: &str, body: &[u8]| {
+        [part(header.as_bytes()), String::new(), part(&noise(2, 12)), part(body), part(&noise(3, 16))].join(".")
+    };
+    let body = noise(5, 120);
+    assert_eq!(class(with(r#"{"alg":"dir","enc":"A256GCM"}"#, &body).as_bytes()), Class::Container);
+    assert_eq!(class(with(r#"{"alg":"none","enc":"none"}"#, &body).as_bytes()), Class::Unknown);
+    let subject = r#"{"alg":"dir","enc":"A256GCM","subject":"The meeting is on Monday morning"}"#;
+    assert_eq!(class(with(subject, &body).as_bytes()), Class::Plaintext);
+    let key = r#"{"alg":"dir","enc":"A256GCM","jwk":{"kty":"oct","k":"AAAA"}}"#;
+    assert_eq!(class(with(key, &body).as_bytes()), Class::ServerSide);
+    let short = told(with(r#"{"alg":"dir","enc":"A256GCM"}"#, b"PIN 4711").as_bytes());
+    assert_eq!((short.class, short.printable), (Class::TooShort, Some(8)));
+}

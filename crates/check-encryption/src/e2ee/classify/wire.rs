@@ -25,7 +25,7 @@ pub(super) fn age(bytes: &[u8]) -> Option<Container> {
             let mac = base64(line.strip_prefix("--- ")?)?;
             let (nonce, body) = after.split_at_checked(16).filter(|_| mac.len() == 32 && !recipients.is_empty())?;
             let (nonce, body) = (Some(nonce.to_vec()), body.to_vec());
-            return Some(Container { format: "age", recipients, nonce, body, server_side: false });
+            return Some(Container { format: "age", recipients, nonce, body, ..Container::default() });
         }
     }
 }
@@ -64,7 +64,7 @@ pub(super) fn cose(bytes: &[u8]) -> Option<Container> {
         (3, None) => Vec::new(),
         _ => return None,
     };
-    Some(Container { format: "cose", recipients, nonce: None, body: body.to_vec(), server_side: false })
+    Some(Container { format: "cose", recipients, body: body.to_vec(), ..Container::default() })
 }
 
 /// Major type and value of an item of CBOR (RFC 8949, section 3), and what follows.
