@@ -7,7 +7,7 @@
 //! | state | restic | Borg | pgBackRest | PostgreSQL | MariaDB | Redis | tar, zip | S3 |
 //! |---|---|---|---|---|---|---|---|---|
 //! | good | r `a_good_…` | b `a_good_…` | p `a_good_…` | f `dumps_of_postgresql`, `base_backups_…` | f `dumps_of_mariadb_…` | same | f `archives_…` | S3 `objects_…` |
-//! | stale | r `stale_…` | b `stale_…` | p `stale_…` | s `what_is_old_…` | s `what_is_old_…` | s `what_is_old_…` | f `archives_…` | S3 `states_…` |
+//! | stale | r `stale_…` | b `stale_…` | p `stale_…` | s `what_is_old_…` | s `what_is_old_…` | s `what_is_old_…` | f `archives_…` | 7 |
 //! | empty | r `stale_…`, `copies_…` | b `stale_…` | p `ciphers_…` | f `dumps_of_postgresql` | s `nothing_in_it_…` | s `nothing_in_it_…` | s `archives_in_…` | S3 `objects_…` |
 //! | half the sources missing | r `copies_…` | b `a_path_…` | 1 | s `a_database_…` | s `a_database_…` | 2 | f `archives_…` | S3 `states_…` |
 //! | truncated | s `cut_repositories_…` | s `cut_repositories_…` | s `cut_repositories_…` | f `dumps_of_postgresql` | f `dumps_of_mariadb_…` | same | f `archives_…` | S3 `objects_…` |
@@ -15,7 +15,7 @@
 //! | locked | r `what_cannot_…` | b `a_checkpoint_…` | s `a_stanza_at_work` | 3 | 3 | 3 | 3 | 3 |
 //! | wrong host | r `stale_…` | b `stale_…` | 4 | 4 | 4 | 4 | 4 | 4 |
 //! | foreign repository | r `stale_…` | s `a_foreign_…` | p `stale_…` | f `base_backups_…` | 5 | 5 | 5 | S3 `nothing_below_…` |
-//! | future-dated | r `stale_…` | b `stale_…` | s `the_future_…` | s `the_future_…` | s `the_future_…` | s `the_future_…` | f `archives_…` | S3 `states_…` |
+//! | future-dated | r `stale_…` | b `stale_…` | s `the_future_…` | s `the_future_…` | s `the_future_…` | s `the_future_…` | f `archives_…` | 7 |
 //! | wrong password | r `what_cannot_…` | b `a_checkpoint_…` | p `stale_…` | 6 | 6 | 6 | 6 | S3 `nothing_below_…` |
 //! | only the canary inside | r `copies_…` | b `stale_…` | s `only_the_canary_…` | s `only_the_canary_…` | s `only_the_canary_…` | s `only_the_canary_…` | s `archives_in_…` | S3 `states_…` |
 //!
@@ -23,7 +23,7 @@
 //! snapshot holds all keys or is no snapshot. 3: files know no lock; one that is written meanwhile is u
 //! `a_copy_that_is_written_meanwhile_…`. 4: the format names no machine. 5: the format names no server; another
 //! database is s `a_database_…`. 6: the format has no password of its own; what is encrypted by another program is u
-//! `encrypted_copies_…`.
+//! `encrypted_copies_…`. 7: the store's own clock says when an object was made, S3 `states_…`.
 
 use std::fs::OpenOptions;
 use std::io::{Seek as _, SeekFrom, Write as _};

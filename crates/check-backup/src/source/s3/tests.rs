@@ -154,8 +154,11 @@ async fn states_of_objects() {
     let paths = |paths: &[&str]| Expect { paths: paths.iter().map(|p| (*p).to_owned()).collect(), ..Expect::default() };
     let facts = store.facts(store.source(), paths(&["/srv/data", "/srv/other"])).await;
     assert_eq!((complete(&facts, "good.sql.gz").0, complete(&facts, "flipped.sql.gz").0), ("present", "absent"));
-    let at = |name: &str| copy(&facts, name)["recovery_point"].as_str().unwrap().to_owned();
-    assert!(at("stale.tar").starts_with("2001-") && at("future.tar").starts_with("2096-"), "as the archives say");
+    // Archives bear no time of their own, and the times of the files in them are their owners' word: the store's clock counts.
+    let at = |name: &str| copy(&facts, name)["recovery_point"].as_str().unwrap().parse::<jiff::Timestamp>().unwrap();
+    for name in ["stale.tar", "future.tar"] {
+        assert!(jiff::Timestamp::now().duration_since(at(name)).as_hours().abs() < 24, "{name}");
+    }
     assert_eq!(copy(&facts, "canary.tar")["paths"], serde_json::json!([]), "neither path is in it");
     assert_eq!(copy(&facts, "canary.tar")["files"], 1);
     let required = |name: &str| facts["required"].as_array().unwrap().iter().find(|r| r["name"] == name).unwrap();
