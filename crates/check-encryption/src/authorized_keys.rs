@@ -352,9 +352,9 @@ mod tests {
         let machine = Machine::new();
         machine.file(
             "/etc/passwd",
-            "root:x:0:0::/root:/bin/bash\nann:x:1000:1000::/srv/ann:/bin/sh\nwww:x:33:33::/var/www:/usr/sbin/nologin\n",
+            "root:x:0:0::/srv/admin:/bin/bash\nann:x:1000:1000::/srv/ann:/bin/sh\nwww:x:33:33::/var/www:/usr/sbin/nologin\n",
         );
-        machine.file("/root/.ssh/authorized_keys", format!("# c\n\n{ED} x\n"));
+        machine.file("/srv/admin/.ssh/authorized_keys", format!("# c\n\n{ED} x\n"));
         machine.file("/srv/ann/.ssh/authorized_keys", format!("restrict {ED}\nnonsense\n"));
         machine.file("/var/www/.ssh/authorized_keys", ED);
         machine.mode("/srv/ann/.ssh", 0o777);
@@ -362,7 +362,10 @@ mod tests {
         assert_eq!((&facts["asked"], &facts["patterns_effective"]), (&json!("all"), &json!(false)));
         let keys = facts["keys"].as_array().unwrap();
         assert_eq!(keys.len(), 3);
-        assert_eq!((&keys[0]["name"], &keys[0]["also_in"]), (&json!("/root/.ssh/authorized_keys:3"), &json!(["ann"])));
+        assert_eq!(
+            (&keys[0]["name"], &keys[0]["also_in"]),
+            (&json!("/srv/admin/.ssh/authorized_keys:3"), &json!(["ann"]))
+        );
         assert_eq!((&keys[1]["options"], &keys[2]["outcome"]), (&json!(["restrict"]), &json!("not_proven")));
         let open = facts["files"]
             .as_array()
