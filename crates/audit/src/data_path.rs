@@ -256,9 +256,10 @@ impl Layers {
 }
 
 /// What the layers of one target show together: one that shows data in clear is enough, and so is one that shows a
-/// connection or a medium encrypted. What is said of the data itself only ever refutes.
+/// connection or a medium encrypted, where it is known that the data lie there. What is said of the data itself only ever
+/// refutes.
 fn together<'a>(target: &str, layers: impl Iterator<Item = &'a Layer>) -> (Outcome, Option<String>, Option<Level>) {
-    let mut level = None;
+    let (mut level, mut lies_elsewhere) = (None, false);
     let mut unknown = format!("{target}: no evidence on it says anything of encryption");
     for layer in layers {
         let why = || format!("{}: {}", layer.name, layer.why.as_deref().unwrap_or("no reason is given"));
@@ -266,10 +267,14 @@ fn together<'a>(target: &str, layers: impl Iterator<Item = &'a Layer>) -> (Outco
             Outcome::Absent => return (Outcome::Absent, Some(why()), None),
             Outcome::Present if layer.protects != Protects::Content => level = level.max(Some(layer.level)),
             Outcome::Present => {}
-            Outcome::NotProven => unknown = why(),
+            Outcome::NotProven if lies_elsewhere => {}
+            Outcome::NotProven => {
+                unknown = why();
+                lies_elsewhere = layer.kind == layers::STORAGE;
+            }
         }
     }
-    match level {
+    match level.filter(|_| !lies_elsewhere) {
         Some(_) => (Outcome::Present, None, level),
         None => (Outcome::NotProven, Some(unknown), None),
     }

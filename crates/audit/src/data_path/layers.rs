@@ -16,6 +16,9 @@ pub(super) struct Said {
 
 type Read = fn(&Facts) -> Vec<Said>;
 
+/// The kind that says where data lie.
+pub(super) const STORAGE: &str = "storage";
+
 /// The kinds that say something, what is encrypted where they do, and how to read them.
 const KINDS: [(&str, Protects, Read); 12] = [
     ("backup", Protects::Rest, backup),
@@ -28,7 +31,7 @@ const KINDS: [(&str, Protects, Read); 12] = [
     ("redis", Protects::Transit, redis),
     ("server-config", Protects::Transit, server_config),
     ("ssh", Protects::Transit, ssh),
-    ("storage", Protects::Rest, storage),
+    (STORAGE, Protects::Rest, storage),
     ("tls", Protects::Transit, tls),
 ];
 
@@ -119,6 +122,9 @@ fn database(facts: &Facts) -> Vec<Said> {
     let none = Value::Null;
     let (tls, plaintext) = (facts.get("tls").unwrap_or(&none), facts.get("plaintext").unwrap_or(&none));
     let why = |door: &Value, otherwise: &str| door.get("why").and_then(Value::as_str).unwrap_or(otherwise).to_owned();
+    if facts.get("socket").and_then(Value::as_bool) == Some(true) {
+        return Vec::new();
+    }
     // MySQL refuses a connection in clear only after the password; its settings tell.
     let tells = facts.get("product").and_then(Value::as_str) != Some("mysql");
     vec![match (text(tls, "outcome"), text(plaintext, "outcome")) {
@@ -195,7 +201,9 @@ fn postgresql(facts: &Facts) -> Vec<Said> {
     let is = |rule: &Value, key: &str| rule.get(key).and_then(Value::as_bool) == Some(true);
     let lets_in = |rule: &&Value| text(rule, "method") != "reject" && is(rule, "remote");
     let mut bare = list(rules.get("items")).filter(lets_in).filter(|rule| is(rule, "without_encryption"));
-    let unread = list(rules.get("items")).any(|rule| text(rule, "outcome") != "present");
+    let unclear =
+        |rule: &Value| text(rule, "outcome") != "present" || rule.get("without_encryption") == Some(&Value::Null);
+    let unread = list(rules.get("items")).any(unclear);
     let followed = hba.get("changed_since_loaded").and_then(Value::as_bool) == Some(false);
     vec![match (bare.next(), text(rules, "outcome"), unread || !followed) {
         (Some(rule), ..) => {
@@ -295,8 +303,9 @@ fn storage(facts: &Facts) -> Vec<Said> {
     vec![match (said("absent"), said("not_proven")) {
         (Some(clear), _) => Said::absent(Protects::Rest, words(clear, "a layer below it is not encrypted"), Vec::new()),
         (None, Some(unproven)) => Said::not_proven(Protects::Rest, words(unproven, "no layer below it tells")),
-        // A header alone is judged where no path is declared.
-        (None, None) if paths().next().is_none() => return Vec::new(),
+        (None, None) if paths().next().is_none() => {
+            Said::not_proven(Protects::Rest, "which paths lie on it is not declared (mounts)".into())
+        }
         (None, None) if holders().next().is_none() || !holders().all(encrypted) => {
             Said::not_proven(Protects::Rest, "what holds the paths is not known".into())
         }

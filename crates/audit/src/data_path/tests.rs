@@ -174,6 +174,20 @@ fn what_each_kind_says() {
 }
 
 #[test]
+fn a_sound_header_does_not_say_what_lies_behind_it() {
+    let header = || evidence("volume", "luks", Level::Effective, Some(fixture("luks")));
+    let storage = |facts| evidence("volume", "storage", Level::Effective, Some(facts));
+    assert_eq!(hop(&["volume"], &[header(), storage(fixture("storage"))]).outcome, Outcome::Present);
+    let nothing = hop(&["volume"], &[header(), storage(changed("storage", "/paths", json!([])))]);
+    assert_eq!(nothing.outcome, Outcome::NotProven, "{nothing:?}");
+    assert!(nothing.why.is_some_and(|why| why.contains("which paths lie on it is not declared")));
+    assert_eq!(
+        hop(&["volume"], &[header(), evidence("volume", "storage", Level::Effective, None)]).outcome,
+        Outcome::NotProven
+    );
+}
+
+#[test]
 fn a_key_of_xts_is_two() {
     let facts = changed("luks", "/volumes/0/segments/0/cipher/strength_bits", json!(128));
     let half = hop(&["disk"], &[evidence("disk", "luks", Level::Effective, Some(facts))]);
