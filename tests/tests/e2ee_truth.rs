@@ -306,6 +306,27 @@ fn what_lies_in_a_store_can_do_no_harm() -> Result<()> {
 }
 
 #[test]
+fn the_end_of_what_is_long_is_looked_at() -> Result<()> {
+    let probity = Probity::new()?;
+    let folder = probity.folder().to_path_buf();
+    through(&["age-keygen", "-o", &folder.join("key").display().to_string()], &[])?;
+    let to = String::from_utf8(through(&["age-keygen", "-y", &folder.join("key").display().to_string()], &[])?)?;
+    let attachment = folder.join("attachment").display().to_string();
+    std::fs::write(&attachment, through(&["openssl", "rand", "400000"], &[])?)?;
+    let sealed = through(&["age", "-r", to.trim(), &attachment], &[])?;
+    fill(&folder.join("good"), 3, |_| through(&["age", "-r", to.trim(), &attachment], &[]))?;
+    fill(&folder.join("bad"), 1, |_| {
+        Ok([sealed.clone(), (0..300).map(letter).collect::<String>().into_bytes()].concat())
+    })?;
+    let subject = format!("e2ee: {{ store: [{}] }}", folders(&["good", "bad"]));
+    let audited = Audited::target(probity, "baseline", &subject, &["audit"])?;
+    let seen = stores(&audited)?;
+    assert_eq!((seen["good"].0.as_str(), seen["bad"].0.as_str()), ("not_refuted", "refuted"), "{seen:?}");
+    ensure!(audited.finished.stdout.contains("3 of them were read in part"), "{}", audited.finished);
+    Ok(())
+}
+
+#[test]
 fn columns_of_databases() -> Result<()> {
     let probity = Probity::new()?;
     let file = probity.folder().join("chat.db");
@@ -472,6 +493,26 @@ fn a_drill_that_shows_nothing_is_not_passed() -> Result<()> {
         let audited = drill(server, more, read)?;
         assert_eq!(audited.verdict("ENC-E2EE-TRANSIT"), "inconclusive", "{server} {more}: {}", audited.finished);
     }
+    // What the other client gives back comes from a cache: no store has seen it.
+    let probity = Probity::new()?;
+    fill(&probity.folder().join("store"), 1, |_| through(&["openssl", "rand", "300"], &[]))?;
+    let (send, receive) = (probity.folder().join("send"), probity.folder().join("receive"));
+    for (path, text) in [(&send, "cat > $(dirname $0)/cache"), (&receive, "cat $(dirname $0)/cache")] {
+        std::fs::write(path, format!("#!/bin/sh\n{text}\n"))?;
+        std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o755))?;
+    }
+    let subject = format!(
+        "e2ee: {{ store: [ {{ folder: {{ path: store }} }} ], canary: {{ write: [{}], read: [{}], wait: 0 }} }}",
+        send.display(),
+        receive.display()
+    );
+    let audited = Audited::target(probity, "encryption-full", &subject, &["drill", "--allow-commands"])?;
+    assert_eq!(audited.verdict("ENC-E2EE-TRANSIT"), "inconclusive", "{}", audited.finished);
+    ensure!(
+        audited.reasons("ENC-E2EE-TRANSIT").contains("no store changed"),
+        "{}",
+        audited.reasons("ENC-E2EE-TRANSIT")
+    );
     // Not allowed, not run.
     let probity = Probity::new()?;
     let (send, _) = clients(probity.folder(), "")?;

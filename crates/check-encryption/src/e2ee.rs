@@ -32,7 +32,7 @@ pub const SORT: &str = "e2ee";
 const SAMPLES: u32 = 300;
 /// Bytes that are read of a payload, from its beginning.
 pub(crate) const HEAD: usize = 64 << 10;
-/// Bytes that are read somewhere in what is longer.
+/// Bytes that are read at the end of what is longer, and somewhere between.
 pub(crate) const WINDOW: usize = 16 << 10;
 
 /// Looks at stored payloads.
@@ -117,6 +117,8 @@ struct Drawn {
 struct Looked {
     name: String,
     length: u64,
+    /// Some of it was not read.
+    in_part: bool,
     digest: Digest,
     seen: Seen,
 }
@@ -142,17 +144,18 @@ struct Lens {
 }
 
 impl Lens {
-    /// Tells what a payload is: its beginning, whether that is all, and some bytes out of the rest of a longer one.
-    fn look(&self, name: String, length: u64, head: &[u8], window: Option<(u64, &[u8])>) -> Looked {
+    /// Tells what a payload is: its beginning, whether that is all, and some bytes out of the rest of a longer one, each
+    /// with its offset.
+    fn look(&self, name: String, length: u64, head: &[u8], windows: &[(u64, Vec<u8>)]) -> Looked {
         let whole = u64::try_from(head.len()).is_ok_and(|read| read >= length);
         let mut seen = match &self.field {
             Some(path) => self.field(path, head, whole),
             None => classify(head, whole, &self.framing),
         };
-        if let Some((offset, bytes)) = window {
-            recheck(&mut seen, offset, bytes);
+        for (offset, bytes) in windows {
+            recheck(&mut seen, *offset, bytes);
         }
-        Looked { name, length, digest: Digest::of(head), seen }
+        Looked { name, length, in_part: !whole, digest: Digest::of(head), seen }
     }
 
     fn field(&self, path: &str, record: &[u8], whole: bool) -> Seen {

@@ -8,6 +8,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use aws_lc_rs::digest;
 use model::{Asked, Digest, Facts, Failure, FailureClass, Kind, Level, Target};
 use probe::{BoxFuture, Cx, OpenFolder, Plan, Probe};
 
@@ -83,15 +84,20 @@ async fn drill(canary: &Canary, stores: &[Store], cx: &Cx) -> Result<E2eeCanaryF
     if let Some(path) = &canary.control {
         cx.plant_file(path, format!("{CONTROL}{other}\n").as_bytes()).await.map_err(|e| failed(&e))?;
     }
+    let mut before = Vec::new();
+    for store in stores {
+        before.push(look(store, &search, &control, &other, cx).await.contents());
+    }
     let written = step(send(&canary.write, &marker, &scratch, cx).await?);
-    let received = match written.outcome {
+    let mut received = match written.outcome {
         Outcome::Present => step(receive(canary.read.as_ref(), &marker, cx).await),
         _ => step(Err("nothing was sent".to_owned())),
     };
     tokio::time::sleep(Duration::from_secs(canary.wait.unwrap_or(2).into()).min(cx.remaining())).await;
-    let (mut searched, mut hits, mut seen) = (Vec::new(), Vec::new(), false);
-    for store in stores {
+    let (mut searched, mut hits, mut seen, mut arrived) = (Vec::new(), Vec::new(), false, false);
+    for (store, before) in stores.iter().zip(before) {
         let tally = look(store, &search, &control, &other, cx).await;
+        arrived |= tally.contents() != before;
         let title = store.title();
         hits.extend(tally.hits.iter().map(|(place, found)| Hit {
             name: format!("{title}: {place}"),
@@ -102,6 +108,11 @@ async fn drill(canary: &Canary, stores: &[Store], cx: &Cx) -> Result<E2eeCanaryF
         }));
         seen |= tally.control && store.folder.is_some();
         searched.push(tally.fact(store, title));
+    }
+    // A client may answer from a cache of its own.
+    if received.outcome == Outcome::Present && !arrived {
+        received =
+            step(Err("no store changed while the message was sent: it did not arrive in any of them".to_owned()));
     }
     if let Some(path) = &canary.control {
         let why = (!seen).then(|| "the search did not find it in any store: does it lie in one?".to_owned());
@@ -168,8 +179,9 @@ async fn rehearse(marker: &str, search: &Arc<Search>, scratch: &Path, cx: &Cx) -
 }
 
 /// What a search of a store came to.
-#[derive(Default)]
 struct Tally {
+    /// Everything that was searched, to tell whether it changed.
+    contents: digest::Context,
     hits: Vec<(String, Found)>,
     /// The control's marker was met.
     control: bool,
@@ -178,8 +190,23 @@ struct Tally {
     why: Option<String>,
 }
 
+impl Default for Tally {
+    fn default() -> Self {
+        let contents = digest::Context::new(&digest::SHA256);
+        Self { contents, hits: Vec::new(), control: false, items: 0, bytes: 0, why: None }
+    }
+}
+
 impl Tally {
+    /// A digest of what was searched.
+    fn contents(&self) -> Vec<u8> {
+        self.contents.clone().finish().as_ref().to_vec()
+    }
+
     fn search(&mut self, place: &str, bytes: &[u8], offset: u64, search: &Search, control: &Search) {
+        for part in [place.as_bytes(), &bytes.len().to_be_bytes(), bytes] {
+            self.contents.update(part);
+        }
         // A place is named once for each form.
         for found in search.find(bytes, offset) {
             let known = |(p, f): &(String, Found)| p == place && f.form == found.form;

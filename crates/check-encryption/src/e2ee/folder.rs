@@ -85,19 +85,22 @@ fn payload(folder: &OpenFolder, name: &str, control: bool, rank: &str, lens: &Le
     if head.is_empty() || control && length < 200 && head.starts_with(CONTROL.as_bytes()) {
         return Ok(None);
     }
-    let beyond = length.saturating_sub(u64::try_from(HEAD + WINDOW).unwrap_or_default());
-    if beyond == 0 {
-        // Shorter than head and window: what is behind the head is read as well, so that nothing goes unseen.
-        file.seek(SeekFrom::Start(u64::try_from(head.len()).unwrap_or_default()))?;
-        let head = [head, read(&mut file, WINDOW)?].concat();
+    let (all, window) = (u64::try_from(head.len()).unwrap_or_default(), u64::try_from(WINDOW).unwrap_or_default());
+    if length <= all + 2 * window {
+        // What is behind the head is no more than would be read of it.
+        file.seek(SeekFrom::Start(all))?;
+        let head = [head, read(&mut file, 2 * WINDOW)?].concat();
         let length = u64::try_from(head.len()).unwrap_or_default();
-        return Ok(Some(lens.look(name.to_owned(), length, &head, None)));
+        return Ok(Some(lens.look(name.to_owned(), length, &head, &[])));
     }
     let chance = u64::from_str_radix(rank.trim_start_matches("sha256:").get(..16).unwrap_or("0"), 16).unwrap_or(0);
-    let offset = u64::try_from(HEAD).unwrap_or_default() + chance % (beyond + 1);
-    file.seek(SeekFrom::Start(offset))?;
-    let window = read(&mut file, WINDOW)?;
-    Ok(Some(lens.look(name.to_owned(), length, &head, Some((offset, &window)))))
+    let last = length - window;
+    let mut windows = Vec::new();
+    for offset in [all + chance % (last - window - all + 1), last] {
+        file.seek(SeekFrom::Start(offset))?;
+        windows.push((offset, read(&mut file, WINDOW)?));
+    }
+    Ok(Some(lens.look(name.to_owned(), length, &head, &windows)))
 }
 
 fn read(file: &mut OpenFile, most: usize) -> std::io::Result<Vec<u8>> {

@@ -20,7 +20,7 @@ pub(super) async fn draw(http: &Http, draw: Draw, lens: &Lens, cx: &Cx) -> Resul
             return Err("the answer is empty".to_owned());
         }
         let length = u64::try_from(body.len()).unwrap_or(u64::MAX);
-        let looked = vec![lens.look("the answer".to_owned(), length, &body, None)];
+        let looked = vec![lens.look("the answer".to_owned(), length, &body, &[])];
         return Ok(Drawn { looked, of: Some(1), ..Drawn::default() });
     };
     let value: Value = serde_json::from_slice(&body).map_err(|e| format!("the answer is no JSON: {e}"))?;
@@ -34,7 +34,7 @@ pub(super) async fn draw(http: &Http, draw: Draw, lens: &Lens, cx: &Cx) -> Resul
         let Some(record) = list.get(at) else { continue };
         let bytes = field::bytes(record);
         let length = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
-        looked.push(lens.look(format!("{path}[{at}]"), length, &bytes, None));
+        looked.push(lens.look(format!("{path}[{at}]"), length, &bytes, &[]));
     }
     Ok(Drawn { looked, of: u64::try_from(list.len()).ok(), ..Drawn::default() })
 }

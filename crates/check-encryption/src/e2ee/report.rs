@@ -68,6 +68,11 @@ fn of_store(store: &Store, drawn: &Drawn) -> StoreSampled {
     let whole = drawn.why.is_none() && drawn.of.is_some_and(|of| of == sampled as u64) && sampled > 0;
     let why = drawn.why.clone().or_else(|| (sampled == 0).then(|| "there is no payload in it".to_owned()));
     let reason = why.as_deref().unwrap_or("nothing was seen");
+    let in_part = match drawn.looked.iter().filter(|looked| looked.in_part).count() {
+        0 => String::new(),
+        part => format!("; {part} of them were read in part"),
+    };
+    let beside = why.as_deref().map_or_else(String::new, |why| format!("; {why}"));
     let (claim, result) = match (clear, open, sampled) {
         (1.., ..) => (Claim::Refuted, format!("refuted: {clear} of {sampled} payloads looked at can be read")),
         (_, _, 0) => (Claim::NotProven, format!("not proven: {reason}")),
@@ -77,8 +82,11 @@ fn of_store(store: &Store, drawn: &Drawn) -> StoreSampled {
         (_, 1.., _) => {
             (Claim::NotProven, format!("not proven: of {open} of {sampled} payloads it can't be told what they are"))
         }
-        _ if whole => (Claim::NotRefuted, format!("not refuted (n = {sampled}, all there are)")),
-        _ => (Claim::NotRefuted, format!("not refuted (n = {sampled}, at most {} at 95 %)", share(sampled))),
+        _ if whole => (Claim::NotRefuted, format!("not refuted (n = {sampled}, all there are){in_part}")),
+        _ => (
+            Claim::NotRefuted,
+            format!("not refuted (n = {sampled}, at most {} at 95 %){in_part}{beside}", share(sampled)),
+        ),
     };
     StoreSampled {
         name: store.title(),

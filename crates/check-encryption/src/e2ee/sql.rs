@@ -33,7 +33,7 @@ pub(super) async fn draw(sql: &Sql, draw: Draw, lens: &Lens, cx: &Cx) -> Result<
                 return;
             };
             let name = format!("row {} of {}.{}", looked.len() + 1, sql.table, sql.column);
-            looked.push(lens.look(name, length, &bytes, None));
+            looked.push(lens.look(name, length, &bytes, &[]));
         })
         .await?;
     let why = (unread > 0).then(|| "the client printed lines that are no payloads".to_owned());
