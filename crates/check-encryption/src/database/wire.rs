@@ -63,14 +63,12 @@ impl Probe for Wire {
         plan(target, 2)
     }
 
-    fn not_asked(&self, target: &Target) -> Option<String> {
-        let spec = spec_of(target).ok()?;
-        spec.socket.is_some().then(|| "a socket on this machine is not reached over the network".to_owned())
-    }
-
     fn observe<'a>(&'a self, target: &'a Target, cx: &'a Cx) -> BoxFuture<'a, Result<Facts, Failure>> {
         Box::pin(async move {
             let spec = spec_of(target)?;
+            if let Some(path) = &spec.socket {
+                return probe::facts(&derive::of_socket(self.0, path));
+            }
             for way in [Way::Plaintext, Way::Tls] {
                 let question = serde_json::to_string(&way).unwrap_or_default();
                 let mut link = Link::open(cx, &spec, &question).await?;
@@ -92,7 +90,10 @@ impl Probe for Wire {
     }
 
     fn derive(&self, target: &Target, _: &Ask, exchanges: &[Exchange]) -> Option<Result<Facts, Failure>> {
-        let facts = spec_of(target).and_then(|spec| derive::facts(self.0, &spec, exchanges));
+        let facts = spec_of(target).and_then(|spec| match &spec.socket {
+            Some(path) => Ok(derive::of_socket(self.0, path)),
+            None => derive::facts(self.0, &spec, exchanges),
+        });
         Some(facts.and_then(|facts| probe::facts(&facts)))
     }
 }

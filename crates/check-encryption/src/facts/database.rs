@@ -92,8 +92,10 @@ pub struct DatabaseTlsSeen {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct DatabaseWireFacts {
-    /// Address and port spoken to.
+    /// Address and port spoken to, or the path of a Unix socket.
     pub address: String,
+    /// A Unix socket of this machine, as the inventory says: nobody else hears it, and it is not looked at from outside.
+    pub socket: bool,
     /// What it speaks.
     pub product: DatabaseProduct,
     /// The account that was named; others may be treated otherwise. No password was sent.

@@ -62,7 +62,7 @@ pub struct HbaRule {
     /// Options of the method, without those that hold a secret.
     pub options: Vec<String>,
     /// Whether it applies to connections without encryption over TCP, and no rule before it rejects all of those.
-    pub without_encryption: bool,
+    pub without_encryption: Option<bool>,
     /// Whether it applies to addresses beyond this machine's loopback.
     pub remote: bool,
 }

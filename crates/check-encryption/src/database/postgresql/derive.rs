@@ -1,5 +1,6 @@
 //! From answers to facts.
 
+use std::collections::BTreeSet;
 use std::net::IpAddr;
 
 use super::super::answers::{Answer, Answers, Row, settings};
@@ -10,7 +11,7 @@ use crate::facts::{
 };
 
 /// Every question, in the order in which they are asked. Each is one statement that only reads the catalogue.
-pub(super) const QUESTIONS: [&str; 7] = [SETTINGS, HBA, HBA_FILE, SESSIONS, ROLES, HASHES, EXTENSIONS];
+pub(super) const QUESTIONS: [&str; 8] = [SETTINGS, HBA, HBA_FILE, HBA_BARE, SESSIONS, ROLES, HASHES, EXTENSIONS];
 
 const SETTINGS: &str = "select name, setting, source, pending_restart from pg_settings where name in ('data_checksums', \
                         'data_directory', 'hba_file', 'listen_addresses', 'log_connections', 'log_disconnections', \
@@ -21,6 +22,13 @@ const SETTINGS: &str = "select name, setting, source, pending_restart from pg_se
 const HBA: &str = "select line_number, type, to_json(database), to_json(user_name), address, netmask, auth_method, \
                    to_json(options), error from pg_hba_file_rules order by line_number limit 5001";
 const HBA_FILE: &str = "select (pg_stat_file(current_setting('hba_file'))).modification > pg_conf_load_time()";
+/// Lines with a reject and without quotes: the view shows `"all"`, a database of that name, as it shows `all`. None where
+/// lines go on behind their end or other files are included, which would move their numbers. No text of the file leaves
+/// the server.
+const HBA_BARE: &str = "select n from (select pg_read_file(current_setting('hba_file')) as text) f, \
+                        regexp_split_to_table(f.text, chr(10)) with ordinality as lines (line, n) where position(chr(92) in \
+                        f.text) = 0 and f.text !~* ('(^|' || chr(10) || ')[[:space:]]*include') and line ~ 'reject' and line \
+                        !~ '[\"@]' order by n limit 5001";
 const SESSIONS: &str = "select a.usename, a.datname, host(a.client_addr), a.backend_type, s.ssl, s.version, s.cipher, \
                         count(*) from pg_stat_activity a left join pg_stat_ssl s using (pid) where a.pid <> \
                         pg_backend_pid() and (a.backend_type is null or a.backend_type in ('client backend', \
@@ -74,7 +82,7 @@ pub(super) fn facts(answers: &Answers) -> PostgresqlFacts {
         settings,
         hba: Hba {
             changed_since_loaded: answers.to(HBA_FILE).one().map(|word| word == "t"),
-            rules: rules(&answers.to(HBA)),
+            rules: rules(&answers.to(HBA), &bare(&answers.to(HBA_BARE))),
         },
         sessions: sessions(&answers.to(SESSIONS)),
         roles: roles(&answers.to(ROLES), &answers.to(HASHES)),
@@ -84,7 +92,13 @@ pub(super) fn facts(answers: &Answers) -> PostgresqlFacts {
     }
 }
 
-fn rules(answer: &Answer) -> Found<HbaRule> {
+/// The names of rules whose line bears no quotes.
+fn bare(answer: &Answer) -> BTreeSet<String> {
+    let lines = answer.each("", |row| Some(format!("line {}", row.text(0)?)));
+    lines.items.into_iter().collect()
+}
+
+fn rules(answer: &Answer, bare: &BTreeSet<String>) -> Found<HbaRule> {
     let hint =
         "grant the user SELECT on pg_hba_file_rules and EXECUTE on pg_hba_file_rules(), or connect as a superuser";
     let mut found = answer.each(hint, |row| {
@@ -102,18 +116,29 @@ fn rules(answer: &Answer) -> Found<HbaRule> {
             netmask: row.text(5),
             method: row.text(6),
             options: list(row, 7).into_iter().map(without_secret).collect(),
-            without_encryption: matches!(row.text(1).as_deref(), Some("host" | "hostnossl" | "hostnogssenc")),
+            without_encryption: Some(matches!(row.text(1).as_deref(), Some("host" | "hostnossl" | "hostnogssenc"))),
         })
     });
     let mut rejected: Vec<HbaRule> = Vec::new();
-    for rule in &mut found.items {
-        if rule.without_encryption && rejected.iter().any(|earlier| covers(earlier, rule)) {
-            rule.without_encryption = false;
-        } else if rule.without_encryption && rule.method.as_deref() == Some("reject") {
-            rejected.push(rule.clone());
+    for rule in found.items.iter_mut().filter(|rule| rule.without_encryption == Some(true)) {
+        let reject = (rule.method.as_deref() == Some("reject")).then(|| rule.clone());
+        let mut covering = rejected.iter().filter(|earlier| covers(earlier, rule)).peekable();
+        if covering.peek().is_some() {
+            let told = covering.any(|earlier| bare.contains(&earlier.name) || !has_key_word(earlier));
+            rule.without_encryption = if told { Some(false) } else { None };
         }
+        rejected.extend(reject);
     }
     found
+}
+
+/// Whether a rule holds a word that means something else in quotes.
+fn has_key_word(rule: &HbaRule) -> bool {
+    let word = |name: &String| {
+        matches!(name.as_str(), "all" | "sameuser" | "samerole" | "samegroup" | "replication")
+            || name.starts_with(['+', '/'])
+    };
+    rule.databases.iter().chain(&rule.users).any(word) || rule.address.as_deref() == Some("all")
 }
 
 /// Whether a rule applies to every connection without encryption that the later one applies to.
@@ -223,9 +248,15 @@ mod tests {
         row.map(cell).to_vec()
     }
 
-    fn flags(rows: Vec<Vec<Option<String>>>) -> Vec<(bool, bool)> {
-        let found = rules(&Answer { rows, ..Answer::default() });
+    /// Whether each rule lets in without encryption, and from elsewhere. `bare` are the lines that bear no quotes.
+    fn flags_with(rows: Vec<Vec<Option<String>>>, bare: &[&str]) -> Vec<(Option<bool>, bool)> {
+        let bare = bare.iter().map(|line| (*line).to_owned()).collect();
+        let found = rules(&Answer { rows, ..Answer::default() }, &bare);
         found.items.iter().map(|rule| (rule.without_encryption, rule.remote)).collect()
+    }
+
+    fn flags(rows: Vec<Vec<Option<String>>>) -> Vec<(Option<bool>, bool)> {
+        flags_with(rows, &["line 1"])
     }
 
     #[test]
@@ -242,7 +273,7 @@ mod tests {
         ]);
         let wanted =
             [(false, false), (true, false), (true, true), (true, false), (true, false), (false, true), (true, true)];
-        assert_eq!(found, wanted);
+        assert_eq!(found, wanted.map(|(clear, remote)| (Some(clear), remote)));
     }
 
     #[test]
@@ -250,12 +281,26 @@ mod tests {
         let (all, replication) = (r#"["all"]"#, r#"["replication"]"#);
         let later = |databases: &str| rule("host", databases, "10.0.0.0", "255.0.0.0", "scram-sha-256");
         let reject = rule("hostnossl", all, "all", "", "reject");
-        assert!(!flags(vec![reject.clone(), later(all)])[1].0);
+        assert_eq!(flags(vec![reject.clone(), later(all)])[1].0, Some(false));
         // Replication is no database.
-        assert!(flags(vec![reject.clone(), later(replication)])[1].0);
+        assert_eq!(flags(vec![reject.clone(), later(replication)])[1].0, Some(true));
         // Too late.
-        assert!(flags(vec![later(all), reject])[0].0);
-        assert!(flags(vec![rule("hostssl", all, "all", "", "reject"), later(all)])[1].0);
+        assert_eq!(flags(vec![later(all), reject])[0].0, Some(true));
+        assert_eq!(flags(vec![rule("hostssl", all, "all", "", "reject"), later(all)])[1].0, Some(true));
+    }
+
+    #[test]
+    fn a_reject_in_quotes_may_be_of_one_database() {
+        let all = r#"["all"]"#;
+        let later = rule("host", all, "10.0.0.0", "255.0.0.0", "scram-sha-256");
+        let reject = rule("hostnossl", all, "all", "", "reject");
+        assert_eq!(flags_with(vec![reject, later.clone()], &[])[1].0, None, "its line was not read, or bears quotes");
+        // Without a key word, quotes change nothing.
+        let mut named = rule("hostnossl", r#"["app"]"#, "10.0.0.0", "255.0.0.0", "reject");
+        named[3] = Some(r#"["anna"]"#.to_owned());
+        let mut of_app = rule("host", r#"["app"]"#, "10.0.0.0", "255.0.0.0", "scram-sha-256");
+        of_app[3] = Some(r#"["anna"]"#.to_owned());
+        assert_eq!(flags_with(vec![named, of_app], &[])[1].0, Some(false));
     }
 
     #[test]

@@ -103,7 +103,31 @@ pub(super) fn facts(
         tls: door(&sealed, answered(&plain), at_tls, seen),
         without_password,
         address,
+        socket: false,
     })
+}
+
+/// A socket of this machine is not reached over the network.
+pub(super) fn of_socket(product: DatabaseProduct, path: &str) -> DatabaseWireFacts {
+    let why = "a socket of this machine is not reached over the network";
+    let door = || DatabaseDoor {
+        outcome: DoorOutcome::NotProven,
+        why: Some(why.to_owned()),
+        asks_for: None,
+        version: None,
+        cipher: None,
+        seen: None,
+    };
+    DatabaseWireFacts {
+        address: path.to_owned(),
+        socket: true,
+        product,
+        user: None,
+        version: None,
+        tls: door(),
+        plaintext: door(),
+        without_password: sign(Outcome::NotProven, Some(why), None),
+    }
 }
 
 fn sign(outcome: Outcome, why: Option<&str>, seen: Option<u32>) -> DatabaseSign {
