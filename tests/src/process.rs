@@ -1,5 +1,6 @@
 //! Servers as child processes: each on a port of its own, each killed when it is dropped.
 
+use std::hash::{BuildHasher as _, Hasher as _, RandomState};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -15,10 +16,22 @@ const TRIES: usize = 5;
 
 /// A port of 127.0.0.1 that nobody listens on at this moment.
 ///
+/// It lies below those that the system gives to connections, of which the tests that run at the same time make thousands.
+///
 /// # Errors
-/// When the system has none to give.
+/// When there is none.
 pub fn free_port() -> Result<u16> {
-    Ok(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port())
+    let mut last = None;
+    for _ in 0..100 {
+        // As random as the keys of the standard library's hash tables.
+        let random = RandomState::new().build_hasher().finish();
+        let port = 10_000 + u16::try_from(random % 22_000)?;
+        match TcpListener::bind((Ipv4Addr::LOCALHOST, port)) {
+            Ok(_) => return Ok(port),
+            Err(e) => last = Some(e),
+        }
+    }
+    bail!("no port of a hundred is free: {last:?}")
 }
 
 /// Where a program is; servers are often in `sbin`, which is not in everyone's `PATH`.

@@ -22,10 +22,11 @@ pub(crate) fn evidence(reader: &Reader, evidence: &Evidence, run: &Run) -> Resul
     }
     let Some(probe) = kinds::probe_on(&evidence.kind, &evidence.target.subject.sort) else {
         // Made by the collector itself, from other evidence; that of data paths is joined again when all was read.
-        return if [crate::scope::kind(), crate::data_path::kind()].iter().any(|kind| kind.name == evidence.kind) {
-            Ok(false)
-        } else {
-            fail(format!("this program knows no evidence of the kind '{}'", evidence.kind))
+        let joined = [crate::scope::kind(), crate::data_path::kind()];
+        return match joined.iter().find(|kind| kind.name == evidence.kind) {
+            Some(kind) if kind.level == evidence.level => Ok(false),
+            Some(_) => fail(format!("evidence of the kind '{}' is never {}", evidence.kind, evidence.level.as_str())),
+            None => fail(format!("this program knows no evidence of the kind '{}'", evidence.kind)),
         };
     };
     if evidence.level != probe.kind().level {

@@ -222,6 +222,10 @@ impl Run {
             },
             why = full(journal, limits) => Err(Failure::new(FailureClass::Interrupted, format!("{name}: {why}"))),
         };
+        let outcome = match over(journal, limits).await {
+            Some(why) if outcome.is_ok() => Err(Failure::new(FailureClass::Interrupted, format!("{name}: {why}"))),
+            _ => outcome,
+        };
         task.abort();
         // What the probe held is let go now, so that a command that was cut off is ended and in the record.
         if !task.is_finished() {
@@ -280,10 +284,7 @@ async fn full(journal: Option<&Arc<Journal>>, limits: &Limits) -> String {
             if !due && free >= floor {
                 return Ok(None);
             }
-            let taken = folders.iter().map(|folder| tree::bytes(folder)).fold(0, u64::saturating_add);
-            if taken > most {
-                return Err(format!("its scratch folders hold more than {most} bytes; raise --scratch-bytes"));
-            }
+            let taken = within(&folders, most)?;
             Ok(Some(free.saturating_sub(most - taken)))
         });
         match measured.await {
@@ -292,6 +293,24 @@ async fn full(journal: Option<&Arc<Journal>>, limits: &Limits) -> String {
             Ok(Ok(None)) | Err(_) => {}
         }
     }
+}
+
+/// Bytes that scratch folders hold.
+///
+/// # Errors
+/// Where they are more than may be.
+fn within(folders: &[PathBuf], most: u64) -> Result<u64, String> {
+    let taken = folders.iter().map(|folder| tree::bytes(folder)).fold(0, u64::saturating_add);
+    if taken > most {
+        return Err(format!("its scratch folders hold more than {most} bytes; raise --scratch-bytes"));
+    }
+    Ok(taken)
+}
+
+/// Whether a drill that has ended holds too much: a quick one ends between two looks, and its result must not hang on that.
+async fn over(journal: Option<&Arc<Journal>>, limits: &Limits) -> Option<String> {
+    let (journal, most) = (Arc::clone(journal?), limits.scratch_bytes);
+    tokio::task::spawn_blocking(move || within(&journal.scratch_folders(), most).err()).await.ok().flatten()
 }
 
 fn of_join(outcome: Result<Result<Facts, Failure>, tokio::task::JoinError>, target: &Target) -> Result<Facts, Failure> {

@@ -2,16 +2,14 @@
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test that can't go on should stop")]
 
-use std::collections::BTreeMap;
 use std::os::unix::fs::symlink;
 use std::path::PathBuf;
-use std::sync::Arc;
 
-use model::{Ask, Depth, Subject, Target};
-use probe::{Job, Limits, Probe, Stop, collect};
+use probe::Probe;
 use serde_json::{Value, json};
 use tempfile::TempDir;
-use tokio::sync::mpsc;
+
+use crate::testing::observe_on;
 
 /// A tree that stands for a machine.
 pub(crate) struct Files(TempDir);
@@ -47,24 +45,9 @@ impl Files {
     }
 }
 
-/// Runs a probe.
+/// What a probe says of a configuration that it can read.
 pub(crate) async fn observe(probe: impl Probe + 'static, sort: &str, spec: Value) -> Value {
-    let target = Target {
-        name: "config".into(),
-        of: "config".into(),
-        address: "config".into(),
-        labels: BTreeMap::new(),
-        discovered: false,
-        subject: Subject { sort: sort.into(), spec },
-    };
-    let (evidence, mut received) = mpsc::channel(1);
-    let (events, _) = mpsc::unbounded_channel();
-    let job = Job { probe: Arc::new(probe), target, ask: Ask::All, depth: Depth::Full, prior: vec![] };
-    let ((), collected) =
-        tokio::join!(collect(vec![job], Limits::default(), Stop::default(), evidence, events), received.recv());
-    let evidence = collected.unwrap().evidence;
-    assert!(evidence.failure.is_none(), "{:?}", evidence.failure);
-    Value::Object(evidence.facts.unwrap().into_iter().collect())
+    observe_on(probe, sort, spec).await.unwrap()
 }
 
 /// The outcome of a class of suites.
