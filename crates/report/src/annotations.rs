@@ -114,7 +114,9 @@ fn message(view: &View<'_>, entry: &Entry<'_>) -> String {
     if let Some(wanted) = &finding.wanted {
         lines.push(format!("wanted: {}", plain_cut(wanted, 300)));
     }
-    if let (Verdict::Fail, Some((product, text))) = (finding.verdict, control.and_then(|c| c.remedy.iter().next())) {
+    let evidence = finding.evidence.first().and_then(|digest| (view.evidence)(digest));
+    let remedy = control.and_then(|control| summary::remedy(control, evidence.as_deref()));
+    if let (Verdict::Fail, Some((product, text))) = (finding.verdict, remedy) {
         let fix = text.trim().lines().next().unwrap_or_default();
         lines.push(format!("fix, {}: {}", plain(product), plain_cut(fix, 300)));
     }

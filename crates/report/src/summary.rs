@@ -1,6 +1,8 @@
 //! The sentences that every format says in the same words.
 
-use model::{Assessment, Counts, Finding, Outcome, Verdict, WaiverLine};
+use std::collections::BTreeMap;
+
+use model::{Assessment, ControlInfo, Counts, Evidence, Finding, Outcome, Verdict, WaiverLine};
 
 use crate::escape::{plain, plain_cut};
 use crate::{Signature, View};
@@ -192,6 +194,20 @@ pub(crate) fn sentence(assessment: &Assessment) -> String {
     if assessment.run.interrupted { format!("{text} The run was interrupted before it was done.") } else { text }
 }
 
+/// How to mend what failed: product and text.
+pub(crate) fn remedy<'a>(control: &'a ControlInfo, evidence: Option<&Evidence>) -> Option<(&'a str, &'a str)> {
+    let facts = evidence.and_then(|evidence| evidence.facts.as_ref());
+    remedy_for(&control.remedy, facts.and_then(|facts| facts.get("server")?.as_str()))
+}
+
+/// That of the product which the evidence names (`server`, as configuration files do); else what holds for any; else, from
+/// outside, nginx is the likeliest.
+fn remedy_for<'a>(remedies: &'a BTreeMap<String, String>, server: Option<&str>) -> Option<(&'a str, &'a str)> {
+    let likely = server.into_iter().chain(["any", "nginx"]).find_map(|product| remedies.get_key_value(product));
+    let (product, text) = likely.or_else(|| remedies.iter().next())?;
+    Some((product, text))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -202,5 +218,19 @@ mod tests {
         assert_eq!(some_of(["a", "b"], 2), "a, b");
         assert_eq!(count(1, "waiver", "waivers"), "1 waiver");
         assert_eq!(seconds(61_057), "61.0 s");
+    }
+
+    #[test]
+    fn a_remedy_is_that_of_the_server_at_hand() {
+        let of = |products: &[&str]| -> BTreeMap<String, String> {
+            products.iter().map(|p| ((*p).to_owned(), format!("mend {p}"))).collect()
+        };
+        let any = of(&["any", "nginx"]);
+        let web = of(&["apache", "haproxy", "nginx"]);
+        assert_eq!(remedy_for(&web, Some("haproxy")), Some(("haproxy", "mend haproxy")));
+        assert_eq!(remedy_for(&web, None), Some(("nginx", "mend nginx")));
+        assert_eq!(remedy_for(&any, Some("dovecot")), Some(("any", "mend any")));
+        assert_eq!(remedy_for(&of(&["postfix"]), None), Some(("postfix", "mend postfix")));
+        assert_eq!(remedy_for(&of(&[]), Some("nginx")), None);
     }
 }

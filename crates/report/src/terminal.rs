@@ -4,7 +4,7 @@ mod backups;
 mod data_paths;
 mod e2ee;
 
-use model::{Assessment, ControlInfo, Counts, Finding, NoticeLevel, Outcome, Verdict};
+use model::{Assessment, ControlInfo, Counts, Evidence, Finding, NoticeLevel, Outcome, Verdict};
 
 use crate::escape::{plain, plain_cut};
 use crate::group::{self, Block, Entry};
@@ -175,10 +175,11 @@ fn draw_entry(page: &mut Page, view: &View<'_>, block: &Block<'_>, entry: &Entry
         detail(page, label, &plain_cut(aside.strip_prefix("waived ").unwrap_or(&aside), MOST_MESSAGE));
     }
     if finding.waiver.is_none() {
+        let evidence = finding.evidence.first().and_then(|digest| (view.evidence)(digest));
         if finding.verdict == Verdict::Fail {
-            draw_remedy(page, control);
+            draw_remedy(page, control, evidence.as_deref());
         }
-        draw_seen(page, view, block, entry);
+        draw_seen(page, view, block, entry, evidence.as_deref());
     }
 }
 
@@ -186,12 +187,10 @@ fn detail(page: &mut Page, label: &str, text: &str) {
     page.to(CONTROL).put(Look::Dim, label).to(DETAIL).wrapped(Look::Normal, text).end();
 }
 
-/// How to mend it: the general way where there is one, else that of the first product.
-fn draw_remedy(page: &mut Page, control: Option<&ControlInfo>) {
+/// How to mend it.
+fn draw_remedy(page: &mut Page, control: Option<&ControlInfo>, evidence: Option<&Evidence>) {
     let Some(control) = control else { return };
-    let Some((product, text)) = control.remedy.get_key_value("any").or_else(|| control.remedy.iter().next()) else {
-        return;
-    };
+    let Some((product, text)) = summary::remedy(control, evidence) else { return };
     let label = if product == "any" { "fix".into() } else { format!("fix, {product}") };
     let mut lines = text.lines().filter(|line| !line.trim().is_empty());
     page.to(CONTROL).put(Look::Dim, &label).to(DETAIL);
@@ -205,7 +204,7 @@ fn draw_remedy(page: &mut Page, control: Option<&ControlInfo>) {
 }
 
 /// Who showed it, how strong that is, and where the raw bytes are.
-fn draw_seen(page: &mut Page, view: &View<'_>, block: &Block<'_>, entry: &Entry<'_>) {
+fn draw_seen(page: &mut Page, view: &View<'_>, block: &Block<'_>, entry: &Entry<'_>, first: Option<&Evidence>) {
     let targets = entry.targets();
     let places = targets.iter().map(|name| match block.lines.iter().find(|l| l.name == *name) {
         Some(line) => name.strip_prefix(&format!("{}@", line.of)).unwrap_or(if line.name == line.of {
@@ -218,7 +217,6 @@ fn draw_seen(page: &mut Page, view: &View<'_>, block: &Block<'_>, entry: &Entry<
     let mut parts = vec![some_of(places, 3)];
     parts.extend(entry.first.level.map(|level| level.as_str().to_owned()));
     parts.push(sources(&entry.findings));
-    let first = entry.first.evidence.first().and_then(|digest| (view.evidence)(digest));
     if first.is_some_and(|e| e.provenance.attested_by_host_only) {
         parts.push("attested by the host only".into());
     }
