@@ -202,7 +202,7 @@ fn service_of(declared: &[Declared]) -> String {
 /// # Errors
 /// Everything that is wrong with them.
 pub fn library(folder: Option<&Path>) -> Result<(Library, Sources), Error> {
-    let mut sources = shipped::shipped();
+    let mut sources = shipped::shipped()?;
     if let Some(folder) = folder {
         shipped::add_folder(&mut sources, folder)?;
     }

@@ -1,15 +1,17 @@
 //! The policies that come with the program, and a user's folder of more.
 
 use std::fs;
+use std::io::{self, Read as _};
 use std::path::Path;
 
-use include_dir::{Dir, include_dir};
+use flate2::read::GzDecoder;
 use policy::{SourceFile, Sources};
+use tar::Archive;
 
 use crate::Error;
 
-/// `policies/` of the repository, as it was when this program was built.
-static SHIPPED: Dir<'static> = include_dir!("$CARGO_MANIFEST_DIR/../../policies");
+/// `policies/` of the repository, as it was when this program was built (`build.rs`).
+static SHIPPED: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/policies.tar.gz"));
 
 /// Most files read from a user's folder.
 const MOST_FILES: usize = 2_000;
@@ -19,23 +21,26 @@ const MOST_BYTES: u64 = 2 << 20;
 const FOLDERS: [&str; 3] = ["controls", "profiles", "tests"];
 
 /// Every shipped file: controls, profiles and their tests.
-#[must_use]
-pub fn shipped() -> Sources {
-    let mut sources = Sources::new();
-    gather(&SHIPPED, &mut sources);
-    sources
+///
+/// # Errors
+/// Where what this program carries is damaged.
+pub fn shipped() -> Result<Sources, Error> {
+    unpacked(SHIPPED).map_err(|e| Error::Read {
+        path: "the policies that this program carries".into(),
+        why: format!("{e}; its file is damaged, install it again"),
+    })
 }
 
-fn gather(dir: &Dir<'static>, sources: &mut Sources) {
-    for file in dir.files() {
-        let path = file.path().to_string_lossy().into_owned();
-        if path.ends_with(".yaml") || path.ends_with(".json") {
-            sources.insert(path, SourceFile { bytes: file.contents().into(), shipped: true });
-        }
+fn unpacked(packed: &[u8]) -> io::Result<Sources> {
+    let mut sources = Sources::new();
+    for entry in Archive::new(GzDecoder::new(packed)).entries()? {
+        let mut entry = entry?;
+        let path = entry.path()?.to_string_lossy().into_owned();
+        let mut bytes = Vec::new();
+        entry.read_to_end(&mut bytes)?;
+        sources.insert(path, SourceFile { bytes: bytes.into(), shipped: true });
     }
-    for inner in dir.dirs() {
-        gather(inner, sources);
-    }
+    Ok(sources)
 }
 
 /// Adds a user's folder, which holds `controls/`, `profiles/` and perhaps `tests/`. Its files stand beside the shipped
