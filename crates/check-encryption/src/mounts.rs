@@ -1,6 +1,7 @@
 //! Which file systems and swap areas are in use, and whether encryption lies beneath them.
 
 mod beneath;
+mod crypt;
 mod info;
 mod stack;
 pub(crate) mod storage;
@@ -11,6 +12,7 @@ use std::path::Path;
 use model::{Facts, Failure, FailureClass, Kind, Level, Target};
 use probe::{BoxFuture, Cx, Plan, Probe};
 
+use self::crypt::{Crypt, PLAN};
 use self::info::{Row, SwapRow, holder};
 use self::stack::{Stack, Walk};
 use crate::facts::{Asked, LeftOut, Mount, MountsFacts, NotRead, Outcome, Swap, SwapArea, SwapKind};
@@ -101,7 +103,7 @@ impl Probe for Mounts {
             "/sys/class/block/",
             "/sys/fs/btrfs/",
         ];
-        Plan { files: files.map(str::to_owned).into(), ..Plan::default() }
+        Plan { files: files.map(str::to_owned).into(), commands: vec![PLAN.into()], ..Plan::default() }
     }
 
     fn observe<'a>(&'a self, _target: &'a Target, cx: &'a Cx) -> BoxFuture<'a, Result<Facts, Failure>> {
@@ -126,7 +128,7 @@ impl Mounts {
             .map(|line| NotRead::new(format!("{table}:{line}"), "not in a form that this program knows"))
             .collect();
         let virtual_machine = virtual_machine::sign(cx, &self.root).await.outcome == Outcome::Present;
-        let walk = Walk { cx, root: &self.root, rows: &rows, virtual_machine };
+        let walk = Walk { cx, root: &self.root, rows: &rows, virtual_machine, crypt: Crypt::default() };
 
         let mut left_out: BTreeMap<&str, u32> = BTreeMap::new();
         let mut groups: BTreeMap<(&str, &str), Vec<&Row>> = BTreeMap::new();

@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Asked, NotRead, Outcome};
+use super::{Asked, NotRead, Outcome, VolumeCipher};
 
 /// What a block device on the way down is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
@@ -75,6 +75,8 @@ pub struct Layer {
     pub label: Option<String>,
     /// UUID of the LUKS header that it was opened with, where it is LUKS.
     pub uuid: Option<String>,
+    /// The cipher in use, by the kernel's word (`dmsetup table`); null where it is no dm-crypt, or this was not told.
+    pub cipher: Option<VolumeCipher>,
     /// Steps below the file system, from 0.
     pub depth: u32,
 }

@@ -4,8 +4,9 @@ use std::collections::BTreeSet;
 
 use probe::Cx;
 
+use super::crypt::Crypt;
 use super::info::{Row, holder};
-use crate::facts::{Encryption, Layer, LayerKind, Outcome};
+use crate::facts::{Encryption, Layer, LayerKind, Outcome, VolumeCipher};
 use crate::root::Root;
 
 /// Block devices looked at beneath one file system.
@@ -68,6 +69,8 @@ pub(super) struct Walk<'a> {
     pub(super) root: &'a Root,
     pub(super) rows: &'a [Row],
     pub(super) virtual_machine: bool,
+    /// What dm-crypt is told to do, asked for where it is met.
+    pub(super) crypt: Crypt,
 }
 
 /// What a way down has passed so far.
@@ -86,6 +89,8 @@ struct Ends {
     bare: Option<String>,
     unseen: Option<String>,
     memory: bool,
+    /// A layer of dm-crypt that lets all pass as it is.
+    null: Option<String>,
 }
 
 impl Walk<'_> {
@@ -111,14 +116,21 @@ impl Walk<'_> {
                 break;
             }
             let (kind, label, uuid) = self.describe(&name).await;
-            if kind.encrypts() && ends.encrypted.is_none() {
-                let device = label.as_ref().map_or(format!("/dev/{name}"), |label| format!("/dev/mapper/{label}"));
-                ends.encrypted = Some((kind, device));
-            }
-            let above = above.max(match kind {
-                _ if kind.encrypts() => Above::Encryption,
-                LayerKind::DeviceMapper => Above::Doubt,
-                _ => Above::Nothing,
+            let device = label.as_ref().map_or(format!("/dev/{name}"), |label| format!("/dev/mapper/{label}"));
+            let cipher = match (kind.encrypts(), &label) {
+                (true, Some(label)) => self.crypt.cipher(self.cx, self.root, label).await,
+                _ => None,
+            };
+            let above = above.max(match proof(kind, cipher.as_ref()) {
+                Above::Encryption => {
+                    ends.encrypted.get_or_insert((kind, device));
+                    Above::Encryption
+                }
+                Above::Nothing if kind.encrypts() => {
+                    ends.null.get_or_insert(format!("{device} is mapped with a cipher that encrypts nothing"));
+                    Above::Nothing
+                }
+                above => above,
             });
             match self.below(&name, kind).await {
                 Ok(names) if names.is_empty() => self.end(&name, kind, above, &mut ends),
@@ -128,7 +140,7 @@ impl Walk<'_> {
                 }
                 Err(_) => {}
             }
-            layers.push(Layer { name, kind, label, uuid, depth });
+            layers.push(Layer { name, kind, label, uuid, cipher, depth });
         }
         let in_memory = ends.memory && ends.bare.is_none() && ends.unseen.is_none() && ends.encrypted.is_none();
         Stack { layers, encryption: ends.encryption(), in_memory }
@@ -192,7 +204,10 @@ impl Walk<'_> {
         match kind {
             _ if above == Above::Encryption => {}
             _ if above == Above::Doubt => {
-                ends.unseen.get_or_insert(format!("down to {name} lies a device-mapper target of an unknown sort"));
+                ends.unseen.get_or_insert(format!(
+                    "down to {name} lies a device-mapper target of an unknown sort, or dm-crypt without a header, whose cipher is \
+                     not told (dmsetup table, as root)"
+                ));
             }
             LayerKind::Ram | LayerKind::Zram => ends.memory = true,
             LayerKind::Disk if self.virtual_machine => {
@@ -219,13 +234,28 @@ impl Ends {
     fn encryption(self) -> Encryption {
         let (layer, device) = self.encrypted.unzip();
         let (outcome, why) = match (self.bare, self.unseen) {
-            (Some(bare), _) => (Outcome::Absent, Some(bare)),
+            (Some(bare), _) => match self.null {
+                Some(null) => (Outcome::Absent, Some(format!("{bare}: {null}"))),
+                None => (Outcome::Absent, Some(bare)),
+            },
             (None, Some(unseen)) => (Outcome::NotProven, Some(unseen)),
             (None, None) if layer.is_some() => (Outcome::Present, None),
             (None, None) if self.memory => (Outcome::Present, Some("the data are in memory only".into())),
             (None, None) => (Outcome::NotProven, Some("no device beneath is shown".into())),
         };
         Encryption { outcome, why, layer, device }
+    }
+}
+
+/// What a layer does to data. A LUKS header tells the cipher too, and is judged by itself; where there is none, only the
+/// kernel's table can.
+fn proof(kind: LayerKind, cipher: Option<&VolumeCipher>) -> Above {
+    match (kind, cipher.map(|cipher| cipher.strength_bits)) {
+        (LayerKind::DeviceMapper, _) => Above::Doubt,
+        _ if !kind.encrypts() => Above::Nothing,
+        (_, Some(Some(0))) => Above::Nothing,
+        (LayerKind::PlainDmCrypt | LayerKind::OtherDmCrypt, None) => Above::Doubt,
+        _ => Above::Encryption,
     }
 }
 

@@ -6,6 +6,7 @@ use model::{Facts, Failure, FailureClass, Kind, Level, Target};
 use probe::{BoxFuture, Cx, Plan, Probe};
 
 use super::MOST_TABLE;
+use super::crypt::{Crypt, PLAN};
 use super::info::{self, Row, Tree};
 use super::stack::Walk;
 use crate::disk::{self, SORT};
@@ -42,7 +43,11 @@ impl Probe for Storage {
         let Ok(spec) = disk::spec(target) else { return Plan::default() };
         let kernel = [TABLE, "/proc/cpuinfo", "/sys/dev/block/", "/sys/class/block/", "/sys/fs/btrfs/"];
         let files = kernel.map(str::to_owned).into_iter().chain(spec.device).collect();
-        Plan { files, commands: vec!["zfs get encryption (where a path lies on ZFS)".into()], ..Plan::default() }
+        Plan {
+            files,
+            commands: vec![PLAN.into(), "zfs get encryption (where a path lies on ZFS)".into()],
+            ..Plan::default()
+        }
     }
 
     fn observe<'a>(&'a self, target: &'a Target, cx: &'a Cx) -> BoxFuture<'a, Result<Facts, Failure>> {
@@ -108,7 +113,7 @@ async fn held(
         .map(|line| NotRead::new(format!("{TABLE}:{line}"), "not in a form that this program knows"))
         .collect();
     let virtual_machine = virtual_machine::sign(cx, root).await.outcome == Outcome::Present;
-    let walk = Walk { cx, root, rows: &rows, virtual_machine };
+    let walk = Walk { cx, root, rows: &rows, virtual_machine, crypt: Crypt::default() };
     let asked = if not_read.is_empty() { Asked::All } else { Asked::Only(vec![]) };
     let mut found = Vec::new();
     for path in paths {

@@ -155,6 +155,54 @@ async fn this_machine_has_a_root() {
     assert!(of(&facts, "/")["encryption"]["outcome"].is_string());
 }
 
+/// A `dmsetup` that shows this table, and which arguments it got.
+fn dmsetup(machine: &Machine, table: &str) {
+    let script = format!("#!/bin/sh\n[ \"$*\" = 'table --target crypt' ] && printf '%s\\n' '{table}'\n");
+    machine.file("/usr/sbin/dmsetup", script);
+    machine.mode("/usr/sbin/dmsetup", 0o755);
+}
+
+#[tokio::test]
+async fn the_cipher_in_use_is_what_the_kernel_says() {
+    let machine = machine();
+    dmsetup(&machine, "cryptroot: 0 9 crypt aes-xts-plain64 :64:logon:cryptsetup:5b0c-d0 0 259:2 32768");
+    let facts = observe(Mounts { root: machine.root() }).await.unwrap();
+    let cipher = &of(&facts, "/")["stack"][1]["cipher"];
+    assert_eq!((&cipher["encryption"], &cipher["strength_bits"]), (&json!("aes-xts-plain64"), &json!(256)));
+    assert_eq!(of(&facts, "/")["encryption"]["outcome"], "present");
+
+    // A header of LUKS does not help where the kernel was told to let all pass.
+    dmsetup(&machine, "cryptroot: 0 9 crypt cipher_null-ecb - 0 259:2 32768");
+    let facts = observe(Mounts { root: machine.root() }).await.unwrap();
+    let encryption = &of(&facts, "/")["encryption"];
+    assert_eq!((&encryption["outcome"], &encryption["layer"]), (&json!("absent"), &json!(null)));
+    assert!(
+        encryption["why"]
+            .as_str()
+            .unwrap()
+            .contains("/dev/mapper/cryptroot is mapped with a cipher that encrypts nothing")
+    );
+}
+
+#[tokio::test]
+async fn without_a_header_only_the_table_tells() {
+    let machine = machine();
+    machine.file("/proc/self/mountinfo", "30 1 253:6 / / rw - ext4 /dev/mapper/plain rw\n");
+    mapped(&machine, "253:6", "dm-6", "plain", "CRYPT-PLAIN-plain\n", &["sda"]);
+    let outcome = async || {
+        let facts = observe(Mounts { root: machine.root() }).await.unwrap();
+        of(&facts, "/")["encryption"]["outcome"].clone()
+    };
+    assert_eq!(outcome().await, "not_proven");
+    dmsetup(
+        &machine,
+        "plain: 0 9 crypt aes-cbc-essiv:sha256 0000000000000000000000000000000000000000000000000000000000000000 0 8:0 0",
+    );
+    assert_eq!(outcome().await, "present");
+    dmsetup(&machine, "plain: 0 9 crypt cipher_null-ecb - 0 8:0 0");
+    assert_eq!(outcome().await, "absent");
+}
+
 #[test]
 fn only_encryption_counts_as_encryption() {
     assert_eq!(stack::of_uuid("CRYPT-PLAIN-swap"), LayerKind::PlainDmCrypt);
