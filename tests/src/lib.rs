@@ -13,6 +13,7 @@ mod nginx;
 mod openssl;
 mod probity;
 mod process;
+mod relay;
 mod sshd;
 mod stunnel;
 
@@ -29,5 +30,6 @@ pub use nginx::{Nginx, NginxTls};
 pub use openssl::{OpensslServer, cipher_ids, openssl};
 pub use probity::{Finished, Probity, binary};
 pub use process::{Server, free_port};
+pub use relay::{Relay, RelayCounts};
 pub use sshd::{Dropbear, Sshd, ssh_audit};
 pub use stunnel::Stunnel;

@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 use anyhow::{Result, bail};
 use tempfile::TempDir;
 use tests::{
-    Authority, Behaviour, Hostile, Identity, Key, Lab, Leaf, Nginx, NginxTls, OpensslServer, Sshd, Stunnel, cipher_ids,
-    openssl, refusing_port,
+    Authority, Behaviour, Hostile, Identity, Key, Lab, Leaf, Nginx, NginxTls, OpensslServer, Relay, Sshd, Stunnel,
+    cipher_ids, openssl, refusing_port,
 };
 
 fn identity(folder: &Path, leaf: &Leaf) -> Result<Identity> {
@@ -224,5 +224,40 @@ fn the_old_protocols_are_spoken() -> Result<()> {
     let mut reply = [0; 46];
     stream.read_exact(&mut reply)?;
     assert_eq!(reply.get(44..), Some(&[0x00, 0x2f][..]));
+    Ok(())
+}
+
+#[test]
+fn a_relay_makes_the_way_longer_and_counts() -> Result<()> {
+    let folder = TempDir::new()?;
+    let identity = identity(folder.path(), &Leaf { key: Key::Rsa(2048), ..Leaf::default() })?;
+    let nginx = Nginx::everywhere(&NginxTls::intermediate(), &[&identity])?;
+    let round_trip = Duration::from_millis(80);
+    let relay = Relay::everywhere(nginx.address(), round_trip)?;
+    let elsewhere = SocketAddr::from(([127, 0, 0, 7], relay.address().port()));
+    for address in [relay.address(), elsewhere] {
+        let start = Instant::now();
+        assert!(negotiated(address, &["-tls1_2", "-cipher", "ECDHE-RSA-AES128-GCM-SHA256"])?);
+        // The connection, the hellos, and the rest of the handshake. It may well take longer, never less.
+        assert!(start.elapsed() >= 3 * round_trip, "{:?}", start.elapsed());
+    }
+    // Both are the server's own words, so bytes came back through the relay unchanged.
+    assert!(!negotiated(relay.address(), &["-tls1_1", "-cipher", "ALL@SECLEVEL=0"])?);
+    let counts = relay.counts();
+    assert_eq!((counts.connections, counts.at_once), (3, 1));
+    assert!(counts.sent > 500 && counts.received > 2000, "{counts:?}");
+    Ok(())
+}
+
+#[test]
+fn a_relay_passes_a_refusal_and_a_reset_on() -> Result<()> {
+    let relay = Relay::start(refusing_port()?, Duration::from_millis(10))?;
+    let mut stream = TcpStream::connect(relay.address())?;
+    let error = stream.read(&mut [0; 16]).map_err(|error| error.kind());
+    assert_eq!(error, Err(std::io::ErrorKind::ConnectionReset));
+    let closes = Hostile::start(Behaviour::ClosesAtOnce)?;
+    let relay = Relay::start(closes.address(), Duration::ZERO)?;
+    let mut stream = TcpStream::connect(relay.address())?;
+    assert_eq!(stream.read(&mut [0; 16])?, 0, "an end is an end");
     Ok(())
 }

@@ -1,15 +1,18 @@
 //! Servers of the lab by name, for measurements and for trying things by hand: `cargo xtask lab NAME…`.
 //!
 //! Prints `NAME ADDRESS` for each, or `NAME REPOSITORY PASSWORD-FILE`, and ends them when its standard input ends.
+//! `NAME@MILLISECONDS` is a server behind a relay that is as far away as a round trip of that time. Each line on standard
+//! input prints `NAME CONNECTIONS AT-ONCE SENT RECEIVED` for each relay: what went through it since it started.
 #![allow(clippy::print_stdout, reason = "its output is what it is for")]
 
-use std::io::Read as _;
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use anyhow::{Result, bail};
 use tempfile::TempDir;
 use tests::{
-    Authority, Behaviour, Hostile, Identity, Key, Leaf, Nginx, NginxTls, OpensslServer, Restic, Sshd, Stunnel,
+    Authority, Behaviour, Hostile, Identity, Key, Leaf, Nginx, NginxTls, OpensslServer, Relay, RelayCounts, Restic,
+    Sshd, Stunnel,
 };
 
 /// What can be started.
@@ -95,16 +98,32 @@ fn main() -> Result<()> {
     }
     let folder = TempDir::new()?;
     let identity = Authority::new()?.issue(folder.path(), "lab", &Leaf { key: Key::Rsa(2048), ..Leaf::default() })?;
-    let mut servers = Vec::new();
+    let (mut servers, mut relays) = (Vec::new(), Vec::new());
     for name in &names {
         let (place, server) = match repository(name)? {
             Some(found) => found,
-            None => start(name, &identity).map(|(address, server)| (address.to_string(), server))?,
+            None => match name.split_once('@') {
+                Some((server, milliseconds)) => {
+                    let (address, server) = start(server, &identity)?;
+                    let relay = Relay::everywhere(address, Duration::from_millis(milliseconds.parse()?))?;
+                    let address = relay.address().to_string();
+                    relays.push((name, relay));
+                    (address, server)
+                }
+                None => start(name, &identity).map(|(address, server)| (address.to_string(), server))?,
+            },
         };
         println!("{name} {place}");
         servers.push(server);
     }
-    let _ = std::io::stdin().read_to_end(&mut Vec::new());
+    for line in std::io::stdin().lines() {
+        line?;
+        for (name, relay) in &relays {
+            let RelayCounts { connections, at_once, sent, received } = relay.counts();
+            println!("{name} {connections} {at_once} {sent} {received}");
+        }
+    }
+    drop(relays);
     drop(servers);
     Ok(())
 }
