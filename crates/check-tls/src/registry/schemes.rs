@@ -1,4 +1,6 @@
 //! Signature schemes: IANA "TLS SignatureScheme", and the pairs of hash and signature of RFC 5246, 7.4.1.4.1.
+//!
+//! Left out are `rsa_pkcs1_sha256_legacy` and its like (0x0420, 0x0520, 0x0620): only clients may sign with them.
 
 /// One scheme.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -17,13 +19,21 @@ impl SchemeInfo {
     pub fn in_tls13(&self) -> bool {
         !(self.name.starts_with("rsa_pkcs1")
             || self.name.starts_with("dsa_")
-            || matches!(self.hash, Some("MD5" | "SHA1" | "SHA224")))
+            || matches!(self.hash, Some("MD5" | "SHA1" | "SHA224"))
+            || matches!(self.id, 0x0840 | 0x0841))
     }
 
     /// May sign a TLS 1.2 key exchange.
     #[must_use]
     pub fn in_tls12(&self) -> bool {
-        !(self.name.starts_with("mldsa") || self.name.contains("tls13") || self.name.starts_with("gost"))
+        // RFC 9367 has GOST's for TLS 1.3, RFC 9189 the two for TLS 1.2.
+        match self.name {
+            "gostr34102012_256" | "gostr34102012_512" => true,
+            name => {
+                !["mldsa", "slhdsa", "gost", "eccsi", "iso_"].iter().any(|new| name.starts_with(new))
+                    && !name.contains("tls13")
+            }
+        }
     }
 }
 
@@ -47,6 +57,10 @@ pub const SCHEMES: &[SchemeInfo] = &[
     SchemeInfo { id: 0x0601, name: "rsa_pkcs1_sha512", hash: Some("SHA512") },
     SchemeInfo { id: 0x0602, name: "dsa_sha512", hash: Some("SHA512") },
     SchemeInfo { id: 0x0603, name: "ecdsa_secp521r1_sha512", hash: Some("SHA512") },
+    SchemeInfo { id: 0x0704, name: "eccsi_sha256", hash: Some("SHA256") },
+    SchemeInfo { id: 0x0705, name: "iso_ibs1", hash: None },
+    SchemeInfo { id: 0x0706, name: "iso_ibs2", hash: None },
+    SchemeInfo { id: 0x0707, name: "iso_chinese_ibs", hash: None },
     SchemeInfo { id: 0x0708, name: "sm2sig_sm3", hash: Some("SM3") },
     SchemeInfo { id: 0x0709, name: "gostr34102012_256a", hash: Some("GOSTR34112012_256") },
     SchemeInfo { id: 0x070a, name: "gostr34102012_256b", hash: Some("GOSTR34112012_256") },
@@ -66,9 +80,23 @@ pub const SCHEMES: &[SchemeInfo] = &[
     SchemeInfo { id: 0x081a, name: "ecdsa_brainpoolP256r1tls13_sha256", hash: Some("SHA256") },
     SchemeInfo { id: 0x081b, name: "ecdsa_brainpoolP384r1tls13_sha384", hash: Some("SHA384") },
     SchemeInfo { id: 0x081c, name: "ecdsa_brainpoolP512r1tls13_sha512", hash: Some("SHA512") },
+    SchemeInfo { id: 0x0840, name: "gostr34102012_256", hash: Some("GOSTR34112012_256") },
+    SchemeInfo { id: 0x0841, name: "gostr34102012_512", hash: Some("GOSTR34112012_512") },
     SchemeInfo { id: 0x0904, name: "mldsa44", hash: None },
     SchemeInfo { id: 0x0905, name: "mldsa65", hash: None },
     SchemeInfo { id: 0x0906, name: "mldsa87", hash: None },
+    SchemeInfo { id: 0x0911, name: "slhdsa_sha2_128s", hash: None },
+    SchemeInfo { id: 0x0912, name: "slhdsa_sha2_128f", hash: None },
+    SchemeInfo { id: 0x0913, name: "slhdsa_sha2_192s", hash: None },
+    SchemeInfo { id: 0x0914, name: "slhdsa_sha2_192f", hash: None },
+    SchemeInfo { id: 0x0915, name: "slhdsa_sha2_256s", hash: None },
+    SchemeInfo { id: 0x0916, name: "slhdsa_sha2_256f", hash: None },
+    SchemeInfo { id: 0x0917, name: "slhdsa_shake_128s", hash: None },
+    SchemeInfo { id: 0x0918, name: "slhdsa_shake_128f", hash: None },
+    SchemeInfo { id: 0x0919, name: "slhdsa_shake_192s", hash: None },
+    SchemeInfo { id: 0x091a, name: "slhdsa_shake_192f", hash: None },
+    SchemeInfo { id: 0x091b, name: "slhdsa_shake_256s", hash: None },
+    SchemeInfo { id: 0x091c, name: "slhdsa_shake_256f", hash: None },
 ];
 
 /// The scheme of a code point.
@@ -89,6 +117,8 @@ mod tests {
         assert_eq!(versions(0x0401), Some(("rsa_pkcs1_sha256", true, false)));
         assert_eq!(versions(0x0804), Some(("rsa_pss_rsae_sha256", true, true)));
         assert_eq!(versions(0x0905), Some(("mldsa65", false, true)));
+        assert_eq!(versions(0x0841), Some(("gostr34102012_512", true, false)));
+        assert_eq!(versions(0x0917), Some(("slhdsa_shake_128s", false, true)));
         assert_eq!(versions(0x0203), Some(("ecdsa_sha1", true, false)));
     }
 }

@@ -4,3 +4,4 @@
 mod hostile;
 mod lab;
 mod real;
+mod registry;
