@@ -52,6 +52,26 @@ pub fn openssl(arguments: &[&str]) -> Result<String> {
     Ok(String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr))
 }
 
+/// The versions of TLS that a server takes from `openssl s_client` under a name, oldest first, `TLSv1.0` to `TLSv1.3`.
+///
+/// # Errors
+/// When `openssl` is missing, or the server takes none.
+pub fn accepted_versions(address: std::net::SocketAddr, name: &str) -> Result<Vec<String>> {
+    let mut accepted = Vec::new();
+    for (option, version) in
+        [("-tls1", "TLSv1.0"), ("-tls1_1", "TLSv1.1"), ("-tls1_2", "TLSv1.2"), ("-tls1_3", "TLSv1.3")]
+    {
+        let address = address.to_string();
+        let said =
+            openssl(&["s_client", "-connect", &address, "-servername", name, option, "-cipher", "ALL:@SECLEVEL=0"])?;
+        if said.contains("Cipher is") && !said.contains("Cipher is (NONE)") {
+            accepted.push(version.to_owned());
+        }
+    }
+    anyhow::ensure!(!accepted.is_empty(), "{address} takes no version of TLS under the name {name}");
+    Ok(accepted)
+}
+
 /// What a cipher list means to this machine's OpenSSL for one version (`-tls1_2`) and the leaf's sort of key (`RSA`,
 /// `ECDSA`): the suites' ids (`0xc02f`). Suites that need what a plain server lacks (PSK, SRP, GOST) are left out.
 ///

@@ -47,6 +47,16 @@ pub(crate) fn program(name: &str) -> Result<PathBuf> {
         .with_context(|| format!("{name} is not installed; `cargo xtask test` installs what the tests need"))
 }
 
+/// Runs a program to its end: whether it ended with 0, and its output and errors in one text.
+///
+/// # Errors
+/// When it is not installed.
+pub fn tool(name: &str, arguments: &[&str]) -> Result<(bool, String)> {
+    let done = Command::new(program(name)?).args(arguments).stdin(Stdio::null()).output()?;
+    let text = String::from_utf8_lossy(&done.stdout).into_owned() + &String::from_utf8_lossy(&done.stderr);
+    Ok((done.status.success(), text))
+}
+
 /// A running server.
 #[derive(Debug)]
 pub struct Server {
@@ -75,6 +85,21 @@ impl Server {
             }
         }
         bail!("the server ended at once {TRIES} times:\n{}", std::fs::read_to_string(log).unwrap_or_default());
+    }
+
+    /// Starts a program on a configuration of the test: `write` gets the port and writes it; `{port}` stands for the port in
+    /// the arguments as well.
+    ///
+    /// # Errors
+    /// When it is not installed, ends at once, several times, or does not listen in time. The message holds its log.
+    pub fn configured(name: &str, log: &Path, arguments: &[&str], write: impl Fn(u16) -> Result<()>) -> Result<Self> {
+        let path = program(name)?;
+        Self::start(log, |port| {
+            write(port)?;
+            let mut command = Command::new(&path);
+            command.args(arguments.iter().map(|argument| argument.replace("{port}", &port.to_string())));
+            Ok(command)
+        })
     }
 
     /// True once it accepts connections; false where it ended instead.

@@ -2,6 +2,7 @@
 
 mod backup;
 mod build;
+mod config;
 mod e2ee;
 mod judge;
 mod keys;
@@ -53,6 +54,7 @@ pub(crate) fn run(skip_build: bool) -> Result<()> {
     bars.extend(steps.step("a store in clear", || e2ee::clear(&probity))?);
     bars.extend(steps.step("ciphertexts", || e2ee::ciphertexts(&probity))?);
     bars.extend(steps.step("many key files", || keys::many(&probity))?);
+    bars.extend(steps.step("many files of nginx", || config::many(&probity))?);
     let scratch = Scratch::new("bars-pack")?;
     bars.extend(steps.step("replays", || pack::replays(&probity, scratch.path()))?);
     bars.extend(steps.step("flipped bytes", || pack::flips(&probity, scratch.path()))?);

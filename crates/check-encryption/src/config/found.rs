@@ -1,5 +1,7 @@
 //! What every adapter makes: services, upstreams, settings.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use model::Asked;
 
 use super::ciphers;
@@ -20,12 +22,22 @@ pub(super) struct Found {
     pub(super) services: Vec<ConfigService>,
     pub(super) upstreams: Vec<ConfigUpstream>,
     pub(super) keys: Vec<ConfigPath>,
+    /// Their paths.
+    named: BTreeSet<String>,
     pub(super) modules: Vec<ConfigModule>,
 }
 
 impl Found {
     pub(super) fn new(tree: Tree, version: Option<&str>) -> Self {
-        Self { tree, version: version.map(numbers), services: vec![], upstreams: vec![], keys: vec![], modules: vec![] }
+        Self {
+            tree,
+            version: version.map(numbers),
+            services: vec![],
+            upstreams: vec![],
+            keys: vec![],
+            named: BTreeSet::new(),
+            modules: vec![],
+        }
     }
 
     /// Whether the server is at least of that version; `None` where that is not known.
@@ -35,7 +47,7 @@ impl Found {
 
     /// A key file that is named, once.
     pub(super) fn key(&mut self, path: &str, at: &At) {
-        if !self.keys.iter().any(|key| key.name == path) {
+        if self.named.insert(path.to_owned()) {
             let key = self.tree.named(path, at);
             self.keys.push(key);
         }
@@ -187,6 +199,32 @@ pub(super) fn service(at: &At, names: Vec<String>, addresses: Vec<String>, speak
         hsts: no_hsts(),
         plaintext_login: by_default(["none"]),
         certificates: vec![],
+    }
+}
+
+/// Servers that share an address are told apart by the name that a client asks for, and some releases choose the version
+/// of TLS before they look at it: where the servers of an address differ, none is proven.
+pub(super) fn share_versions(services: &mut [ConfigService]) {
+    let encrypted = |service: &ConfigService| service.encryption == ConfigEncryption::Tls;
+    let mut first: BTreeMap<String, (String, Vec<String>)> = BTreeMap::new();
+    let mut differ: BTreeMap<String, String> = BTreeMap::new();
+    for service in services.iter().filter(|service| encrypted(service)) {
+        for address in &service.addresses {
+            let (at, values) =
+                first.entry(address.clone()).or_insert_with(|| (service.at.clone(), service.protocols.values.clone()));
+            if *values != service.protocols.values {
+                differ.entry(address.clone()).or_insert_with(|| format!("those at {at} and {}", service.at));
+            }
+        }
+    }
+    for service in services.iter_mut().filter(|service| encrypted(service)) {
+        let Some((address, which)) = service.addresses.iter().find_map(|address| differ.get_key_value(address)) else {
+            continue;
+        };
+        service.protocols.outcome = Outcome::NotProven;
+        service.protocols.why = Some(format!(
+            "servers on {address} have other versions, such as {which}, and the first one's may count for all"
+        ));
     }
 }
 

@@ -7,7 +7,8 @@ use std::collections::BTreeSet;
 
 use self::syntax::{Directive, Reader};
 use super::found::{
-    Found, VERSIONS, by_default, cipher_string, hsts, no_ciphers, no_hsts, service, switch, unclear, unset, written,
+    Found, VERSIONS, by_default, cipher_string, hsts, no_ciphers, no_hsts, service, share_versions, switch, unclear,
+    unset, written,
 };
 use super::tree::{At, below, folder_of};
 use crate::facts::{
@@ -43,12 +44,14 @@ pub(super) fn read(found: &mut Found, entry: &str) {
             _ => {}
         }
     }
+    share_versions(&mut found.services);
 }
 
 /// The servers of one of the three contexts.
 fn servers(found: &mut Found, prefix: &str, context: &Directive) {
-    let outer = context.block.as_slice();
-    let blocks: Vec<&Directive> = outer.iter().filter(|directive| directive.name == "server").collect();
+    let (blocks, rest): (Vec<&Directive>, Vec<&Directive>) = context.block.iter().partition(|d| d.name == "server");
+    // What all servers inherit, without the servers themselves: each looks through it for each setting.
+    let outer: Vec<Directive> = rest.into_iter().cloned().collect();
     // An address is encrypted for all servers on it as soon as one of them says so.
     let listens = |server: &Directive| all(&[&server.block], "listen").into_iter().cloned().collect::<Vec<_>>();
     let encrypted: BTreeSet<String> = blocks
@@ -58,7 +61,7 @@ fn servers(found: &mut Found, prefix: &str, context: &Directive) {
         .map(|listen| address(listen.arg(0)))
         .collect();
     for server in blocks {
-        let scope: [&[Directive]; 2] = [&server.block, outer];
+        let scope: [&[Directive]; 2] = [&server.block, &outer];
         let listens = listens(server);
         let addresses: BTreeSet<String> = if listens.is_empty() {
             ["*:80".to_owned()].into()

@@ -188,6 +188,10 @@ impl Tree {
                 source.sha256 = Some(Digest::of(&bytes));
                 source.bytes = bytes.len() as u64;
                 source.mode = Some(format!("{mode:04o}"));
+                // Servers end a word, or the line, at one; what stands behind it may count or not.
+                if bytes.contains(&0) {
+                    self.unknown(path, "it holds a NUL byte");
+                }
                 let text =
                     String::from_utf8(bytes).unwrap_or_else(|e| String::from_utf8_lossy(e.as_bytes()).into_owned());
                 Some(Text { path: path.into(), text })
