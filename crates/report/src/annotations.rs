@@ -74,8 +74,7 @@ fn level_of(assessment: &Assessment, finding: &Finding) -> Level {
 
 /// `file=…,line=…,` of the inventory where it is known, else of the control.
 fn place(view: &View<'_>, finding: &Finding) -> String {
-    let control = view.assessment.controls.get(&*finding.control).map(|c| &c.source);
-    match view.inventory.or(control) {
+    match summary::place(view, finding) {
         Some(source) => format!("file={},line={},", command_property(&plain(&source.file)), source.line.max(1)),
         None => String::new(),
     }

@@ -8,15 +8,21 @@
 
 pub mod annotations;
 mod backup;
+pub mod csv;
 mod data_path;
 pub mod escape;
 mod explain;
 mod facts;
+pub mod gitlab;
 mod group;
 pub mod html;
 pub mod json;
+pub mod jsonl;
 pub mod junit;
+pub mod markdown;
+pub mod oscal;
 mod paint;
+pub mod prometheus;
 pub mod sarif;
 mod scan;
 mod schema;
@@ -76,6 +82,48 @@ pub const RENDERERS: &[Renderer] = &[
         media_type: "text/plain",
         about: "workflow commands, for annotations on GitHub",
         render: annotations::render,
+    },
+    Renderer {
+        key: "markdown",
+        file: "",
+        media_type: "text/markdown",
+        about: "Markdown, for pull requests and GitHub's step summary",
+        render: markdown::render,
+    },
+    Renderer {
+        key: "gitlab",
+        file: "",
+        media_type: "application/json",
+        about: "GitLab's Code Quality report",
+        render: gitlab::render,
+    },
+    Renderer {
+        key: "csv",
+        file: "report.csv",
+        media_type: "text/csv",
+        about: "a row per finding, for spreadsheets",
+        render: csv::render,
+    },
+    Renderer {
+        key: "oscal",
+        file: "report.oscal.json",
+        media_type: "application/oscal.assessment-results+json",
+        about: "OSCAL assessment results 1.2.1",
+        render: oscal::render,
+    },
+    Renderer {
+        key: "jsonl",
+        file: "",
+        media_type: "application/jsonl",
+        about: "a line of JSON per finding, for log stores",
+        render: jsonl::render,
+    },
+    Renderer {
+        key: "prometheus",
+        file: "",
+        media_type: "text/plain; version=0.0.4",
+        about: "Prometheus' text format, for the textfile collector",
+        render: prometheus::render,
     },
 ];
 

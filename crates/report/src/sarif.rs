@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use model::{Assessment, ControlInfo, Digest, Finding, NoticeLevel, Severity, Source, Verdict};
+use model::{Assessment, ControlInfo, Finding, NoticeLevel, Severity, Source, Verdict};
 use serde_json::{Value, json};
 
 use crate::escape::{plain, plain_cut, uri_path};
@@ -211,8 +211,7 @@ fn message(assessment: &Assessment, finding: &Finding) -> String {
 
 /// Stable from run to run: policy, control and target, and nothing of what was seen.
 fn fingerprints(finding: &Finding) -> Value {
-    let identity = json!([*finding.policy, *finding.control, *finding.target]).to_string();
-    let digest = Digest::of(identity.as_bytes()).to_string();
+    let digest = summary::fingerprint(finding).to_string();
     json!({ "primaryLocationLineHash": format!("{digest:.16}:1"), "probity/v1": digest })
 }
 

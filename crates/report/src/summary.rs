@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use model::{Assessment, ControlInfo, Counts, Evidence, Finding, Outcome, Verdict, WaiverLine};
+use model::{Assessment, ControlInfo, Counts, Digest, Evidence, Finding, Outcome, Source, Verdict, WaiverLine};
 
 use crate::escape::{plain, plain_cut};
 use crate::{Signature, View};
@@ -24,6 +24,22 @@ pub(crate) fn some_of<'a>(items: impl IntoIterator<Item = &'a str>, most: usize)
         text.push_str(&format!(" and {more} more"));
     }
     text
+}
+
+/// How each target is shown, by its name.
+pub(crate) fn addresses(assessment: &Assessment) -> BTreeMap<&str, &str> {
+    assessment.coverage.targets.iter().map(|line| (line.name.as_str(), line.address.as_str())).collect()
+}
+
+/// The file and line to point at: the inventory's place where it is known, else the control's.
+pub(crate) fn place<'a>(view: &View<'a>, finding: &Finding) -> Option<&'a Source> {
+    view.inventory.or(view.assessment.controls.get(&*finding.control).map(|c| &c.source))
+}
+
+/// What a finding is about, whatever was seen: the same for the same policy, control and target in every run.
+pub(crate) fn fingerprint(finding: &Finding) -> Digest {
+    let identity = serde_json::json!([*finding.policy, *finding.control, *finding.target]).to_string();
+    Digest::of(identity.as_bytes())
 }
 
 /// Whether a finding decides the gate.

@@ -195,5 +195,118 @@ proptest! {
         let log = sarif(&assessment, None);
         prop_assert!(!results(&log).is_empty());
         prop_assert!(!rendered("sarif", &assessment, None).contains(|c: char| c != '\n' && report::escape::acts(c)));
+
+        for renderer in report::RENDERERS.iter().filter(|r| !["terminal", "html"].contains(&r.key)) {
+            let text = rendered(renderer.key, &assessment, None);
+            let breaks = if renderer.key == "csv" { "\r\n" } else { "\n" };
+            prop_assert!(!text.contains(|c: char| !breaks.contains(c) && report::escape::acts(c)), "{}", renderer.key);
+            prop_assert!(text.ends_with(breaks), "{}", renderer.key);
+        }
+        for row in rendered("csv", &assessment, None).split_terminator("\r\n") {
+            prop_assert_eq!(cells(row), Some(18), "{}", row);
+        }
+        let lines = rendered("jsonl", &assessment, None);
+        prop_assert!(lines.lines().all(|line| serde_json::from_str::<Value>(line).is_ok_and(|v| v.is_object())));
+        let metrics = rendered("prometheus", &assessment, None);
+        prop_assert_eq!(metrics.lines().count(), rendered("prometheus", &harmless, None).lines().count());
+        prop_assert!(metrics.lines().all(is_sample), "{}", metrics);
+        let markdown = rendered("markdown", &assessment, None);
+        let bare = |text: &str| outside_of_spans(text).replace(|c: char| c == '–' || c.is_ascii_digit(), "");
+        prop_assert_eq!(bare(&markdown), bare(&rendered("markdown", &harmless, None)), "{}", markdown);
     }
+}
+
+/// How many quoted cells a row of CSV has; none where it is no row.
+fn cells(row: &str) -> Option<usize> {
+    let (mut rest, mut count) = (row, 0);
+    loop {
+        rest = rest.strip_prefix('"')?;
+        count += 1;
+        loop {
+            let end = rest.find('"')?;
+            rest = rest.get(end + 1..)?;
+            match rest.strip_prefix('"') {
+                Some(more) => rest = more,
+                None => break,
+            }
+        }
+        match rest.strip_prefix(',') {
+            Some(next) => rest = next,
+            None => return rest.is_empty().then_some(count),
+        }
+    }
+}
+
+/// Whether a line is a comment or `name{labels} number`.
+fn is_sample(line: &str) -> bool {
+    let value = line.rsplit_once("} ").map(|(_, value)| value.parse::<f64>().is_ok());
+    line.starts_with("# HELP ") || line.starts_with("# TYPE ") || (line.starts_with("probity_") && value == Some(true))
+}
+
+/// Markdown without its code spans, by the rule of CommonMark 6.1: a span ends at as many backticks as it began with.
+fn outside_of_spans(text: &str) -> String {
+    let (mut bare, mut rest) = (String::new(), text);
+    while let Some(start) = rest.find('`') {
+        bare.push_str(rest.get(..start).unwrap_or_default());
+        let from = rest.get(start..).unwrap_or_default();
+        let fence = from.len() - from.trim_start_matches('`').len();
+        let mut at = fence;
+        let end = loop {
+            let Some(next) = from.get(at..).and_then(|f| f.find('`')) else { break None };
+            let run = from.get(at + next..).unwrap_or_default();
+            let length = run.len() - run.trim_start_matches('`').len();
+            at += next + length;
+            if length == fence {
+                break Some(at);
+            }
+        };
+        rest = match end.and_then(|end| from.get(end..)) {
+            Some(rest) => rest,
+            None => return format!("{bare}{from}"),
+        };
+    }
+    bare + rest
+}
+
+#[test]
+fn rows_and_lines_hold_every_finding() {
+    let assessment = sample::assessment();
+    let count = assessment.findings.len();
+    assert_eq!(rendered("csv", &assessment, None).lines().count(), count + 1);
+    let lines = rendered("jsonl", &assessment, None);
+    let lines: Vec<Value> = lines.lines().filter_map(|line| serde_json::from_str(line).ok()).collect();
+    assert_eq!(lines.len(), count);
+    assert_eq!(lines.iter().filter(|l| at(l, "/verdict") == "fail").count(), 7);
+    let waived: Vec<_> = lines.iter().filter(|l| at(l, "/waiver").is_string()).collect();
+    assert!(!waived.is_empty() && waived.iter().all(|l| at(l, "/blocks") == false));
+    assert!(lines.iter().all(|l| at(l, "/fingerprint").as_str().is_some_and(|f| f.len() == 64)));
+}
+
+#[test]
+fn gitlab_gets_what_it_demands() {
+    let report: Value = serde_json::from_str(&rendered("gitlab", &sample::assessment(), None)).unwrap_or_default();
+    let issues = report.as_array().cloned().unwrap_or_default();
+    assert_eq!(issues.len(), 7, "6 failures and one not proven; the waived one is left out");
+    let prints: std::collections::BTreeSet<_> = issues.iter().map(|i| at(i, "/fingerprint").to_string()).collect();
+    assert_eq!(prints.len(), issues.len());
+    for issue in &issues {
+        assert!(at(issue, "/location/path").as_str().is_some_and(|p| p.starts_with("controls/")), "{issue}");
+        assert!(at(issue, "/location/lines/begin").as_u64().is_some_and(|n| n > 0));
+        let severity = at(issue, "/severity").as_str().unwrap_or_default();
+        assert!(["info", "minor", "major", "critical", "blocker"].contains(&severity), "{issue}");
+    }
+    assert_eq!(rendered("gitlab", &sample::many(0), None).trim(), "[]");
+}
+
+#[test]
+fn metrics_add_up() {
+    let text = rendered("prometheus", &sample::assessment(), None);
+    let sum = |name: &str| {
+        let values = text.lines().filter(|l| l.starts_with(&format!("{name}{{"))).filter_map(|l| l.rsplit(' ').next());
+        values.filter_map(|v| v.parse::<usize>().ok()).sum::<usize>()
+    };
+    assert_eq!(sum("probity_findings"), sample::assessment().findings.len());
+    assert_eq!(sum("probity_finding"), 8, "{text}");
+    assert_eq!(sum("probity_gate_passed"), 0);
+    assert!(text.contains(r#"probity_finding{service="messaging",policy="baseline",control="TLS-PROTO-LEGACY",target="edge@203.0.113.7",severity="high",verdict="fail",waived="false"} 1"#));
 }

@@ -79,7 +79,7 @@ fn signed() -> Signature {
 fn verify_md_names_what_is_there_and_what_is_not() {
     let text = verify_md(signed(), false, &["report.html", "report.sarif"]);
     for wanted in [
-        "Its reports: `report.html`, `report.sarif`. Not made by this run, and so absent: `report.junit.xml`.",
+        "Its reports: `report.html`, `report.sarif`. Not made by this run, and so absent: `report.junit.xml`, `report.csv`, `report.oscal.json`.",
         "is about `manifest.json`, `SHA256SUMS`, `report.html`, `report.sarif`.",
         "Signed by ops, `SHA256:abc`.",
         "openssl dgst -sha256 -verify \"$KEY\" -signature \"$WORK/sig\" \"$WORK/pae\"",
