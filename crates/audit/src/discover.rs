@@ -177,7 +177,7 @@ pub(crate) fn found(listener: &Target, facts: Option<&Facts>) -> Result<Target, 
     let address = || reach.to_owned();
     let why = match (text("outcome"), text("spoke"), text("why")) {
         (Some("present"), ..) => {
-            let spec = TlsSpec { address: address(), host: None, sni: vec![None], trust: vec![] };
+            let spec = TlsSpec { address: address(), host: None, sni: vec![None], trust: vec![], starttls: None };
             return Ok(target("tls", serde_json::to_value(spec)));
         }
         (Some("absent"), Some("ssh"), _) => {

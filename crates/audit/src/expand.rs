@@ -8,6 +8,7 @@ use std::time::Duration;
 use check_backup::target::BackupTarget;
 use check_encryption::e2ee::target::E2eeTarget;
 use check_encryption::facts::{ConfigTarget, DiskTarget, KeyFileTarget, SshSpec, SshTarget};
+use check_tls::starttls::Protocol;
 use check_tls::target::{Addresses, TlsSpec, TlsTarget, parse_endpoint};
 use model::{Failure, FailureClass, NotLookedAt, Notice, NoticeLevel, Subject, Target};
 
@@ -47,7 +48,8 @@ pub fn host(labels: BTreeMap<String, String>) -> Target {
     }
 }
 
-/// A target as the command line names it: `HOST`, `HOST:PORT`, `[V6]:PORT`, `tls://HOST[:PORT]` or `ssh://HOST[:PORT]`.
+/// A target as the command line names it: `HOST`, `HOST:PORT`, `[V6]:PORT`, `SCHEME://HOST[:PORT]` with `tls`, `ssh` or a protocol
+/// in which TLS has to be asked for.
 ///
 /// # Errors
 /// Where it is none of these; the message says what is wanted.
@@ -55,15 +57,18 @@ pub fn from_argument(argument: &str) -> Result<Declared, Error> {
     let (scheme, endpoint) = match argument.split_once("://") {
         None => ("tls", argument),
         Some(("https", rest)) => ("tls", rest.split('/').next().unwrap_or_default()),
-        Some((scheme @ ("tls" | "ssh"), rest)) => (scheme, rest.trim_end_matches('/')),
+        Some((scheme, rest)) if scheme == "tls" || scheme == "ssh" || starttls(scheme).is_some() => {
+            (scheme, rest.trim_end_matches('/'))
+        }
         Some((scheme, _)) => {
             return Err(Error::Config(format!(
-                "'{argument}': targets of the sort '{scheme}' can't be looked at; HOST[:PORT], tls://HOST[:PORT] or \
-                 ssh://HOST[:PORT] can"
+                "'{argument}': targets of the sort '{scheme}' can't be looked at; HOST[:PORT] or \
+                 SCHEME://HOST[:PORT] can, with tls, ssh, {} as the scheme",
+                Protocol::ALL.map(Protocol::word).join(", ")
             )));
         }
     };
-    let port = if scheme == "ssh" { SSH_PORT } else { TLS_PORT };
+    let port = if scheme == "ssh" { SSH_PORT } else { starttls(scheme).map_or(TLS_PORT, Protocol::port) };
     let parsed = parse_endpoint(endpoint, port).map_err(|e| Error::Config(format!("'{argument}': {e}")))?;
     let name = match parsed.host.parse::<IpAddr>() {
         Ok(IpAddr::V6(v6)) => format!("[{v6}]:{}", parsed.port),
@@ -72,9 +77,14 @@ pub fn from_argument(argument: &str) -> Result<Declared, Error> {
     let endpoint = endpoint.to_owned();
     let subject = match scheme {
         "ssh" => inventory::Subject::Ssh(SshTarget { endpoint, expect_addresses: None }),
-        _ => inventory::Subject::Tls(TlsTarget::new(endpoint)),
+        _ => inventory::Subject::Tls(TlsTarget { starttls: starttls(scheme), ..TlsTarget::new(endpoint) }),
     };
     Ok(Declared { name, labels: BTreeMap::new(), subject })
+}
+
+/// The protocol in which TLS has to be asked for.
+fn starttls(scheme: &str) -> Option<Protocol> {
+    Protocol::ALL.into_iter().find(|protocol| protocol.word() == scheme)
 }
 
 /// The port of a TLS endpoint that names none.
@@ -98,7 +108,7 @@ impl<'a> Reached<'a> {
         match subject {
             inventory::Subject::Tls(tls) => Some(Self {
                 endpoint: &tls.endpoint,
-                port: TLS_PORT,
+                port: tls.port(),
                 sort: "tls",
                 addresses: tls.addresses,
                 expect_addresses: tls.expect_addresses,
@@ -106,7 +116,13 @@ impl<'a> Reached<'a> {
                     let trust: Vec<String> = tls.trust.iter().map(|p| folder.join(p).display().to_string()).collect();
                     // Endpoint and names were checked when they were read, so that only a missing address is left.
                     let spec = address.and_then(|a| tls.resolve(a.ip()).ok()).map(|spec| TlsSpec { trust, ..spec });
-                    let none = || TlsSpec { address: String::new(), host: None, sni: vec![None], trust: vec![] };
+                    let none = || TlsSpec {
+                        address: String::new(),
+                        host: None,
+                        sni: vec![None],
+                        trust: vec![],
+                        starttls: tls.starttls,
+                    };
                     serde_json::to_value(spec.unwrap_or_else(none)).unwrap_or_default()
                 }),
             }),

@@ -8,6 +8,7 @@ mod behaviour;
 mod groups;
 pub(crate) mod record;
 pub(crate) mod schemes;
+mod starttls;
 #[cfg(test)]
 mod tests;
 mod versions;
@@ -22,6 +23,7 @@ use crate::facts::{
     Asked, Chain, ChainOutcome, Ocsp, Outcome, Presence, SignatureScheme, TlsFacts, Version, VersionName,
 };
 use crate::handshake::{self, Offer, Seen};
+use crate::starttls::Barred;
 use crate::target::TlsSpec;
 
 /// A full handshake in the record.
@@ -82,6 +84,7 @@ pub fn derive(spec: &TlsSpec, exchanges: &[Exchange]) -> Result<TlsFacts, Failur
     chains.extend(unread(spec, &main, &signature_schemes, &handshakes));
     Ok(TlsFacts {
         address: spec.address.clone(),
+        starttls: spec.starttls.map(|protocol| starttls::starttls(protocol, &record, &handshakes, exchanges)),
         asked: Asked::All,
         groups,
         signature_schemes,
@@ -125,6 +128,17 @@ fn nothing_spoken(spec: &TlsSpec, record: &Record, exchanges: &[Exchange]) -> Op
     }
     if record.entries.iter().any(|e| e.trial.reply.alert.is_some() || e.trial.reply.hello.is_some()) {
         return None;
+    }
+    // That a server offers no TLS is a fact.
+    let barred = || record.entries.iter().filter_map(|e| e.trial.barred.as_ref());
+    if barred().any(|barred| matches!(barred, Barred::Refused(_))) {
+        return None;
+    }
+    let connected = exchanges.iter().any(|e| !e.frames.is_empty());
+    if let (Some(protocol), true, Some(barred)) = (spec.starttls, connected, barred().next()) {
+        let what =
+            format!("{}: {}; is this the right port, and does it have room for us?", protocol.word(), barred.why());
+        return fail(FailureClass::Protocol, &what);
     }
     if let Some(spoke) = record.entries.iter().find_map(|e| e.trial.reply.spoke) {
         let what = format!("it speaks {}, not TLS; is this the right port?", spoke.name());

@@ -25,6 +25,7 @@ use tokio::time::Instant;
 use crate::facts::VersionName;
 use crate::hello::{Hello, ssl2_hello};
 use crate::reply::{Reader, Until};
+use crate::starttls::{self, Manner, Protocol};
 use crate::trial::{Purpose, Question, Said, Trial};
 
 /// Attempts on an offer on which the connection is dropped.
@@ -74,6 +75,8 @@ pub(crate) struct Engine<'a> {
     cx: &'a Cx,
     address: SocketAddr,
     sni: Option<String>,
+    /// The protocol in which TLS has to be asked for.
+    starttls: Option<Protocol>,
     /// A hello that was answered, to be sent again now and then.
     canary: OnceLock<Ask>,
     refusals: AtomicU32,
@@ -82,8 +85,16 @@ pub(crate) struct Engine<'a> {
 }
 
 impl<'a> Engine<'a> {
-    pub(crate) fn new(cx: &'a Cx, address: SocketAddr, sni: Option<String>) -> Self {
-        Self { cx, address, sni, canary: OnceLock::new(), refusals: AtomicU32::new(0), grease: AtomicBool::new(false) }
+    pub(crate) fn new(cx: &'a Cx, address: SocketAddr, sni: Option<String>, starttls: Option<Protocol>) -> Self {
+        Self {
+            cx,
+            address,
+            sni,
+            starttls,
+            canary: OnceLock::new(),
+            refusals: AtomicU32::new(0),
+            grease: AtomicBool::new(false),
+        }
     }
 
     /// Asks until there is an answer: again where the connection is dropped, or nothing came.
@@ -119,10 +130,14 @@ impl<'a> Engine<'a> {
             return (None, true);
         }
         let wave = ask.wave + attempt - 1;
-        let question = Question { ask: ask.purpose, version: ask.version, wave, attempt };
-        let mut conn = match self.cx.dial(self.address, question.to_text()).await {
+        let question = Question { ask: ask.purpose, version: ask.version, wave, attempt, starttls: self.starttls };
+        let opened = starttls::open(self.cx, self.address, self.starttls, Manner::Short, question.to_text()).await;
+        let mut conn = match opened {
             Ok(conn) => conn,
-            Err(failure) => return (None, failure.class == FailureClass::Interrupted),
+            // A server that offers no TLS will not the next time.
+            Err(failure) => {
+                return (None, matches!(failure.class, FailureClass::Interrupted | FailureClass::Protocol));
+            }
         };
         let index = conn.index();
         let mut hello = ask.hello.clone();

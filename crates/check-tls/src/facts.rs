@@ -4,6 +4,7 @@
 //! the raw exchanges behind a fact. Absent values are null, never a missing key.
 
 mod certificate;
+mod starttls;
 
 pub use certificate::{
     Certificate, CertificateKey, CertificateOutcome, CertificateSignature, Chain, ChainOutcome, NameMatch, NameOutcome,
@@ -12,6 +13,7 @@ pub use certificate::{
 pub use model::Asked;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+pub use starttls::StartTls;
 
 /// What became of an offer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
@@ -254,6 +256,8 @@ pub struct TlsFacts {
     /// The host name sent as server name indication (RFC 6066) on all but the exchanges that say otherwise; null where
     /// none was sent.
     pub sni: Option<String>,
+    /// How TLS was asked for; null where it begins at once.
+    pub starttls: Option<StartTls>,
     /// Versions, groups and signature schemes looked for.
     pub asked: Asked,
     /// Every version from SSL 2.0 to TLS 1.3, oldest first.

@@ -8,8 +8,10 @@
 //! What is kept of the exchange is described in [`parse`].
 
 mod encoding;
+mod tickets;
 mod verifier;
 
+use std::io::{Read as _, Write as _};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -22,13 +24,22 @@ use rustls::crypto::{CryptoProvider, aws_lc_rs};
 use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, ProtocolVersion};
 use serde::{Deserialize, Serialize};
+pub use tickets::Ticket;
 use tokio::time::Instant;
 use verifier::{Recorder, Recording};
 
 use crate::facts::VersionName;
+use crate::starttls::{self, Manner, Protocol};
 
 /// Most bytes read in one handshake.
 pub const MOST_BYTES: usize = 256 * 1024;
+
+/// Most bytes kept of what a server says within TLS.
+const MOST_WITHIN: usize = 4096;
+/// How long a server is heard out after the handshake.
+const HEARING: Duration = Duration::from_secs(2);
+/// Most names of authorities kept of a CertificateRequest.
+const MOST_AUTHORITIES: usize = 64;
 
 /// The signature schemes offered, which decide the chain that a server with several certificates shows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -62,6 +73,22 @@ pub struct Offer {
     pub alpn: Vec<String>,
     /// The signature schemes.
     pub signatures: Signatures,
+    /// The protocol in which TLS has to be asked for; none where it begins at once.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub starttls: Option<Protocol>,
+    /// How it is asked for. Where a command went along, the session is ended in the protocol's own words after the
+    /// handshake, and what comes within TLS is kept.
+    #[serde(default, skip_serializing_if = "is_short")]
+    pub manner: Manner,
+    /// After the handshake the goodbye is said at once, and the server heard out: its tickets, and what it thinks of a
+    /// client without a certificate, come then.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub to_the_end: bool,
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde hands over a reference")]
+fn is_short(manner: &Manner) -> bool {
+    *manner == Manner::Short
 }
 
 /// The exchange's question: the offer, in an envelope that tells it from other questions.
@@ -107,8 +134,18 @@ pub struct Seen {
     pub signature_verified: Option<bool>,
     /// The server asked for a certificate of the client; none was given.
     pub client_certificate_requested: bool,
+    /// The names of the authorities that it would take one of: DER, at most 64.
+    pub authorities: Vec<Vec<u8>>,
     /// The server's Finished was received and is right.
     pub completed: bool,
+    /// The alert that the server sent after its certificate.
+    pub alert: Option<u8>,
+    /// The server ended the connection while it was heard out.
+    pub closed: bool,
+    /// Session tickets, where the server was heard out.
+    pub tickets: Vec<Ticket>,
+    /// What the server said within TLS.
+    pub within: Vec<u8>,
 }
 
 /// Why no certificate was seen.
@@ -131,14 +168,16 @@ pub struct Unseen {
 pub async fn full(cx: &Cx, address: SocketAddr, offer: &Offer) -> Result<(u32, Seen), Unseen> {
     let unseen = |index, alert, failure| Unseen { index, alert, failure };
     let recorder = Arc::new(Recorder::new(offer.signatures));
-    let mut tls = client(address, offer, &recorder).map_err(|failure| unseen(None, None, failure))?;
-    let mut conn = cx.dial(address, offer.question()).await.map_err(|failure| unseen(None, None, failure))?;
+    let secret = Arc::new(tickets::Secret::default());
+    let mut tls = client(address, offer, &recorder, &secret).map_err(|failure| unseen(None, None, failure))?;
+    let opened = starttls::open(cx, address, offer.starttls, offer.manner, offer.question()).await;
+    let mut conn = opened.map_err(|failure| unseen(None, None, failure))?;
     let index = conn.index();
     // What is worth keeping is known at the end.
     conn.mute();
     let mut said = Said::default();
     let until = Instant::now() + cx.remaining().min(cx.patience().saturating_mul(2));
-    let outcome = drive(&mut conn, &mut tls, &mut said, until).await;
+    let outcome = drive(&mut conn, &mut tls, &mut said, offer, until).await;
     let recording = recorder.take();
     encoding::hellos(&said.sent).into_iter().for_each(|hello| conn.keep(Direction::Sent, hello));
     let Some(chain) = recording.chain.clone() else {
@@ -155,7 +194,7 @@ pub async fn full(cx: &Cx, address: SocketAddr, offer: &Offer) -> Result<(u32, S
         };
         return Err(unseen(Some(index), alert, failure));
     };
-    let seen = seen(&tls, chain, recording, outcome.is_ok());
+    let seen = seen(&tls, chain, recording, &said, &secret, outcome);
     conn.keep(Direction::Received, &encoding::encode(&said.received, &seen));
     conn.ended(Ended::ByUs);
     Ok((index, seen))
@@ -166,6 +205,11 @@ pub async fn full(cx: &Cx, address: SocketAddr, offer: &Offer) -> Result<(u32, S
 struct Said {
     sent: Vec<u8>,
     received: Vec<u8>,
+    /// Decrypted application data.
+    within: Vec<u8>,
+    /// An alert after the handshake.
+    alert: Option<u8>,
+    closed: bool,
 }
 
 enum Stopped {
@@ -192,7 +236,12 @@ impl Stopped {
     }
 }
 
-fn client(address: SocketAddr, offer: &Offer, recorder: &Arc<Recorder>) -> Result<ClientConnection, Failure> {
+fn client(
+    address: SocketAddr,
+    offer: &Offer,
+    recorder: &Arc<Recorder>,
+    secret: &Arc<tickets::Secret>,
+) -> Result<ClientConnection, Failure> {
     let cannot = |what: String| Failure::new(FailureClass::Protocol, format!("{address}: can't offer this: {what}"));
     let provider = CryptoProvider {
         // One classical key share first: a small hello, which every server takes. Others follow on request.
@@ -217,7 +266,11 @@ fn client(address: SocketAddr, offer: &Offer, recorder: &Arc<Recorder>) -> Resul
         .with_custom_certificate_verifier(Arc::clone(recorder) as Arc<dyn rustls::client::danger::ServerCertVerifier>)
         .with_client_cert_resolver(Arc::clone(recorder) as Arc<dyn rustls::client::ResolvesClientCert>);
     config.alpn_protocols = offer.alpn.iter().map(|name| name.clone().into_bytes()).collect();
-    config.resumption = Resumption::disabled();
+    // Nothing is resumed: the memory lasts for this connection. It makes the client say that it takes tickets.
+    config.resumption = if offer.to_the_end { Resumption::in_memory_sessions(8) } else { Resumption::disabled() };
+    if offer.to_the_end {
+        config.key_log = Arc::clone(secret) as Arc<dyn rustls::KeyLog>;
+    }
     config.enable_sni = offer.sni.is_some();
     let name = match &offer.sni {
         Some(name) => {
@@ -229,8 +282,29 @@ fn client(address: SocketAddr, offer: &Offer, recorder: &Arc<Recorder>) -> Resul
 }
 
 /// Speaks until the handshake is done, then says goodbye.
-async fn drive(conn: &mut Conn, tls: &mut ClientConnection, said: &mut Said, until: Instant) -> Result<(), Stopped> {
+async fn drive(
+    conn: &mut Conn,
+    tls: &mut ClientConnection,
+    said: &mut Said,
+    offer: &Offer,
+    until: Instant,
+) -> Result<(), Stopped> {
     let outcome = exchange(conn, tls, said, until).await;
+    if outcome.is_ok() {
+        let farewell = offer.starttls.filter(|_| offer.manner == Manner::Pipelined).map(Protocol::farewell);
+        match farewell {
+            // Its memory takes these few bytes.
+            Some(farewell) => drop(tls.writer().write(farewell)),
+            None if offer.to_the_end => tls.send_close_notify(),
+            None => {}
+        }
+        if farewell.is_some() || offer.to_the_end {
+            hear_out(conn, tls, said, until.min(Instant::now() + HEARING)).await;
+            if farewell.is_none() {
+                return Ok(());
+            }
+        }
+    }
     if !matches!(outcome, Err(Stopped::Ended(_))) {
         tls.send_close_notify();
         // The goodbye, or our alert, is a courtesy; the peer may be gone.
@@ -268,6 +342,52 @@ async fn exchange(conn: &mut Conn, tls: &mut ClientConnection, said: &mut Said, 
     }
 }
 
+/// Reads what comes after the handshake until the server ends the connection, or the time is over.
+async fn hear_out(conn: &mut Conn, tls: &mut ClientConnection, said: &mut Said, until: Instant) {
+    if flush(conn, tls, said).await.is_err() {
+        return;
+    }
+    loop {
+        let left = until.saturating_duration_since(Instant::now());
+        let bytes = match tokio::time::timeout(left, conn.recv(16 * 1024)).await {
+            Ok(Heard::Bytes(bytes)) => bytes,
+            Ok(Heard::End(ended)) => {
+                said.closed = matches!(ended, Ended::Closed | Ended::Reset);
+                return;
+            }
+            Err(_) => return,
+        };
+        said.received.extend_from_slice(&bytes);
+        let mut rest = bytes.as_slice();
+        while !rest.is_empty() {
+            if !matches!(tls.read_tls(&mut rest), Ok(1..)) {
+                return;
+            }
+            match tls.process_new_packets() {
+                Ok(state) => {
+                    let mut plain = vec![0; state.plaintext_bytes_to_read()];
+                    if tls.reader().read_exact(&mut plain).is_ok() {
+                        said.within.extend(plain);
+                    }
+                    if state.peer_has_closed() {
+                        said.closed = true;
+                        return;
+                    }
+                }
+                Err(rustls::Error::AlertReceived(alert)) => {
+                    (said.alert, said.closed) = (Some(u8::from(alert)), true);
+                    return;
+                }
+                Err(_) => return,
+            }
+        }
+        if said.received.len() > MOST_BYTES || said.within.len() >= MOST_WITHIN {
+            said.within.truncate(MOST_WITHIN);
+            return;
+        }
+    }
+}
+
 async fn flush(conn: &mut Conn, tls: &mut ClientConnection, said: &mut Said) -> Result<(), Stopped> {
     let mut bytes = Vec::new();
     while tls.wants_write() && matches!(tls.write_tls(&mut bytes), Ok(1..)) {}
@@ -278,14 +398,33 @@ async fn flush(conn: &mut Conn, tls: &mut ClientConnection, said: &mut Said) -> 
     conn.send(&bytes).await.map_err(Stopped::Ended)
 }
 
-fn seen(tls: &ClientConnection, chain: Vec<Vec<u8>>, recording: Recording, completed: bool) -> Seen {
+fn seen(
+    tls: &ClientConnection,
+    chain: Vec<Vec<u8>>,
+    recording: Recording,
+    said: &Said,
+    secret: &tickets::Secret,
+    outcome: Result<(), Stopped>,
+) -> Seen {
+    let version = match tls.protocol_version() {
+        Some(ProtocolVersion::TLSv1_2) => Some(VersionName::Tls12),
+        Some(ProtocolVersion::TLSv1_3) => Some(VersionName::Tls13),
+        _ => None,
+    };
+    let suite = tls.negotiated_cipher_suite().map(|suite| u16::from(suite.suite()));
+    let alert = match &outcome {
+        Err(Stopped::Tls(rustls::Error::AlertReceived(alert))) => Some(u8::from(*alert)),
+        _ => said.alert,
+    };
     Seen {
-        version: match tls.protocol_version() {
-            Some(ProtocolVersion::TLSv1_2) => Some(VersionName::Tls12),
-            Some(ProtocolVersion::TLSv1_3) => Some(VersionName::Tls13),
-            _ => None,
-        },
-        suite: tls.negotiated_cipher_suite().map(|suite| u16::from(suite.suite())),
+        version,
+        suite,
+        alert,
+        completed: outcome.is_ok(),
+        closed: said.closed,
+        tickets: tickets::tickets(version, suite.unwrap_or(0), secret, &said.received),
+        within: said.within.clone(),
+        authorities: recording.authorities,
         group: tls.negotiated_key_exchange_group().map(|group| u16::from(group.name())),
         alpn: tls.alpn_protocol().map(|name| String::from_utf8_lossy(name).into_owned()),
         chain,
@@ -293,6 +432,5 @@ fn seen(tls: &ClientConnection, chain: Vec<Vec<u8>>, recording: Recording, compl
         signature_scheme: recording.signature_scheme,
         signature_verified: recording.signature_verified,
         client_certificate_requested: recording.client_certificate_requested,
-        completed,
     }
 }

@@ -1,7 +1,8 @@
-//! TLS over TCP: versions, suites, groups, certificates and behaviours, as a server shows them on the wire.
+//! TLS over TCP and STARTTLS: versions, suites, groups, certificates and behaviours, as a server shows them on the wire.
 //!
 //! The way of the data: [`hello`] writes what is offered, the engine sends it and decides what to ask next, [`reply`]
-//! reads the answer, and [`derive`](derive::derive) concludes facts from the recorded exchanges alone.
+//! reads the answer, and [`derive`](derive::derive) concludes facts from the recorded exchanges alone. Where TLS has to be
+//! asked for first, [`starttls`] goes before.
 
 pub mod certificate;
 pub mod derive;
@@ -13,6 +14,7 @@ mod listener;
 mod probe_tls;
 pub mod registry;
 pub mod reply;
+pub mod starttls;
 pub mod target;
 pub mod trial;
 mod wire;

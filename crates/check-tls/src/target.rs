@@ -5,12 +5,18 @@ use std::net::IpAddr;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::starttls::Protocol;
+
 /// A TLS endpoint as an inventory declares it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct TlsTarget {
-    /// `host`, `host:port`, `address:port` or `[v6]:port`; the port defaults to 443.
+    /// `host`, `host:port`, `address:port` or `[v6]:port`; the port defaults to 443, or to that of `starttls`.
     pub endpoint: String,
+    /// The protocol in which TLS has to be asked for: `smtp`, `imap`, `pop3`, `ftp`, `ldap`, `postgres` or `mysql`. The port
+    /// then defaults to its own.
+    #[serde(default)]
+    pub starttls: Option<Protocol>,
     /// Which of the host's addresses are looked at.
     #[serde(default)]
     pub addresses: Addresses,
@@ -48,6 +54,9 @@ pub struct TlsSpec {
     pub sni: Vec<Option<String>>,
     /// PEM files with certificate authorities of one's own.
     pub trust: Vec<String>,
+    /// The protocol in which TLS has to be asked for.
+    #[serde(default)]
+    pub starttls: Option<Protocol>,
 }
 
 /// A host and a port.
@@ -63,7 +72,14 @@ impl TlsTarget {
     /// An endpoint with everything else by default.
     #[must_use]
     pub const fn new(endpoint: String) -> Self {
-        Self { endpoint, addresses: Addresses::All, expect_addresses: None, sni: None, trust: Vec::new() }
+        Self {
+            endpoint,
+            starttls: None,
+            addresses: Addresses::All,
+            expect_addresses: None,
+            sni: None,
+            trust: Vec::new(),
+        }
     }
 
     /// Its host and port.
@@ -71,7 +87,13 @@ impl TlsTarget {
     /// # Errors
     /// As [`parse_endpoint`].
     pub fn endpoint(&self) -> Result<Endpoint, String> {
-        parse_endpoint(&self.endpoint, 443)
+        parse_endpoint(&self.endpoint, self.port())
+    }
+
+    /// The port where the endpoint names none.
+    #[must_use]
+    pub fn port(&self) -> u16 {
+        self.starttls.map_or(443, Protocol::port)
     }
 
     /// What the probe is given for one of the host's addresses.
@@ -94,6 +116,7 @@ impl TlsTarget {
             host: Some(host),
             sni,
             trust: self.trust.clone(),
+            starttls: self.starttls,
         })
     }
 }

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use crate::facts::VersionName;
 use crate::hello::{Hello, ssl2_kinds};
 use crate::reply::{Alert, Reader, Reply, ServerHello, Until};
+use crate::starttls::{self, Barred, Manner, Protocol};
 
 /// What a hello is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -53,6 +54,9 @@ pub struct Question {
     pub wave: u32,
     /// Which attempt; from 1.
     pub attempt: u32,
+    /// The protocol in which TLS was asked for; none where it begins at once.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub starttls: Option<Protocol>,
 }
 
 impl Question {
@@ -91,6 +95,8 @@ pub struct Trial {
     pub reply: Reply,
     /// How it ended.
     pub ended: Ended,
+    /// Why TLS did not begin.
+    pub barred: Option<Barred>,
 }
 
 impl Trial {
@@ -98,9 +104,15 @@ impl Trial {
     #[must_use]
     pub fn of(index: u32, exchange: &Exchange) -> Option<Self> {
         let question: Question = serde_json::from_str(&exchange.question).ok()?;
-        let sent = exchange.bytes(Direction::Sent);
+        let (sent, received, barred) = match question.starttls {
+            None => (exchange.bytes(Direction::Sent), exchange.bytes(Direction::Received), None),
+            Some(protocol) => match starttls::after(protocol, Manner::Short, exchange) {
+                Ok(opened) => (opened.sent, opened.received, None),
+                Err(barred) => (Vec::new(), Vec::new(), Some(barred)),
+            },
+        };
         let mut reader = if question.ask == Purpose::Ssl2 { Reader::ssl2() } else { Reader::new(Until::Done) };
-        reader.push(&exchange.bytes(Direction::Received));
+        reader.push(&received);
         Some(Self {
             index,
             question,
@@ -108,6 +120,7 @@ impl Trial {
             kinds: ssl2_kinds(&sent).unwrap_or_default(),
             reply: reader.finish(),
             ended: exchange.ended,
+            barred,
         })
     }
 
@@ -121,6 +134,9 @@ impl Trial {
     #[must_use]
     pub fn said(&self) -> Said<'_> {
         let reply = &self.reply;
+        if let Some(barred) = &self.barred {
+            return Said::Unclear(barred.why().to_owned());
+        }
         if let (Some(hello), Some(offer)) = (&reply.hello, &self.offer) {
             return match not_offered(hello, offer) {
                 None => Said::Chose(hello),
@@ -195,7 +211,8 @@ mod tests {
 
     #[test]
     fn a_question_is_read_back() {
-        let question = Question { ask: Purpose::KeyExchange, version: VersionName::Tls12, wave: 3, attempt: 1 };
+        let question =
+            Question { ask: Purpose::KeyExchange, version: VersionName::Tls12, wave: 3, attempt: 1, starttls: None };
         let text = question.to_text();
         assert_eq!(text, r#"{"ask":"key_exchange","version":"TLSv1.2","wave":3,"attempt":1}"#);
         assert_eq!(serde_json::from_str::<Question>(&text).ok(), Some(question));

@@ -1,7 +1,7 @@
 //! Connections are a budget: how many in all, how many at once to one address, how fast.
 
 use std::collections::HashMap;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -71,6 +71,8 @@ pub(crate) struct Budget {
     limits: Limits,
     sockets: Arc<Semaphore>,
     lanes: Mutex<HashMap<IpAddr, Lane>>,
+    /// Services that take fewer connections at once than their address may have.
+    narrow: Mutex<HashMap<SocketAddr, Arc<Semaphore>>>,
 }
 
 /// Leave to hold one connection open.
@@ -82,7 +84,7 @@ pub(crate) struct Permit {
 impl Budget {
     pub(crate) fn new(limits: Limits) -> Self {
         let sockets = Arc::new(Semaphore::new(limits.sockets.max(1) as usize));
-        Self { limits, sockets, lanes: Mutex::default() }
+        Self { limits, sockets, lanes: Mutex::default(), narrow: Mutex::default() }
     }
 
     pub(crate) const fn limits(&self) -> &Limits {
@@ -99,6 +101,18 @@ impl Budget {
         }
         let socket = Arc::clone(&self.sockets).acquire_owned().await.ok()?;
         Some(Permit { _socket: socket, _lane: lane })
+    }
+
+    /// Sets how many connections one service may have at once, whatever its address may have; the first word stands.
+    pub(crate) fn narrow(&self, service: SocketAddr, at_once: u32) {
+        let mut narrow = self.narrow.lock().unwrap_or_else(PoisonError::into_inner);
+        narrow.entry(service).or_insert_with(|| Arc::new(Semaphore::new(at_once.max(1) as usize)));
+    }
+
+    /// Waits for one of the connections of a service that may have but a few at once; `None` for all others.
+    pub(crate) async fn slot(&self, service: SocketAddr) -> Option<OwnedSemaphorePermit> {
+        let slots = self.narrow.lock().unwrap_or_else(PoisonError::into_inner).get(&service).map(Arc::clone)?;
+        slots.acquire_owned().await.ok()
     }
 
     /// Halves the window of an address that no longer answers as it did. Never below one.

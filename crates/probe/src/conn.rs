@@ -33,6 +33,8 @@ pub struct Conn {
     pub(crate) patience: Duration,
     pub(crate) muted: bool,
     pub(crate) _permit: Permit,
+    /// Where the service may have but a few connections at once.
+    pub(crate) _slot: Option<tokio::sync::OwnedSemaphorePermit>,
 }
 
 impl Conn {

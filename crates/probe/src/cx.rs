@@ -117,7 +117,10 @@ impl Cx {
             }
             Ok(Box::new(stream) as Box<dyn Stream>)
         };
-        self.connect(address.ip(), address.to_string(), question.into(), connect).await
+        let slot = self.budget.slot(address).await;
+        let mut conn = self.connect(address.ip(), address.to_string(), question.into(), connect).await?;
+        conn._slot = slot;
+        Ok(conn)
     }
 
     /// The same to a Unix socket on this machine. Its peer is recorded as `unix:PATH`.
@@ -169,13 +172,18 @@ impl Cx {
             }
         };
         let recorder = Arc::clone(&self.recorder);
-        Ok(Conn { stream, recorder, index, patience, muted: false, _permit: permit })
+        Ok(Conn { stream, recorder, index, patience, muted: false, _permit: permit, _slot: None })
     }
 
     /// The text without any secret that this probe has resolved. For what a target says, before it gets into facts.
     #[must_use]
     pub fn without_secrets(&self, text: &str) -> String {
         self.recorder.secrets().out_of(text)
+    }
+
+    /// Lets one service have no more than so many connections at once, whatever its address may have.
+    pub fn narrow(&self, service: SocketAddr, at_once: u32) {
+        self.budget.narrow(service, at_once);
     }
 
     /// Tells the budget that an address stopped answering as it did: fewer connections at once from here on.

@@ -26,7 +26,7 @@ pub(super) fn behaviour(record: &Record, versions: &[Version], alpn: &[(u32, Opt
     }
 }
 
-fn feature(outcome: Presence, why: Option<&str>, detail: Option<String>, seen: Vec<u32>) -> Feature {
+pub(super) fn feature(outcome: Presence, why: Option<&str>, detail: Option<String>, seen: Vec<u32>) -> Feature {
     Feature { outcome, why: why.map(str::to_owned), detail, seen }
 }
 

@@ -10,13 +10,13 @@ use crate::hello::Hello;
 use crate::trial::{Purpose, Question};
 
 fn spec() -> TlsSpec {
-    TlsSpec { address: "192.0.2.1:443".into(), host: None, sni: vec![None], trust: vec![] }
+    TlsSpec { address: "192.0.2.1:443".into(), host: None, sni: vec![None], trust: vec![], starttls: None }
 }
 
 fn exchange(ask: Purpose, version: VersionName, hello: &Hello, answer: &[u8], ended: Ended) -> Exchange {
     let frame = |direction, bytes: &[u8]| Frame { direction, bytes: bytes.to_vec() };
     Exchange {
-        question: Question { ask, version, wave: 1, attempt: 1 }.to_text(),
+        question: Question { ask, version, wave: 1, attempt: 1, starttls: None }.to_text(),
         peer: "192.0.2.1:443".into(),
         at: 0,
         ended,

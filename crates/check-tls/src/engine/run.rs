@@ -10,9 +10,10 @@ use super::older::Spoken;
 use super::{Answer, Ask, Engine, offers};
 use crate::derive::record::Record;
 use crate::facts::VersionName;
-use crate::handshake::Signatures;
+use crate::handshake::{self, Offer, Signatures};
 use crate::hello::Hello;
 use crate::reply::Until;
+use crate::starttls::Manner;
 use crate::target::TlsSpec;
 use crate::trial::Purpose;
 
@@ -22,7 +23,7 @@ const OLDER: [VersionName; 4] = [VersionName::Tls12, VersionName::Tls11, Version
 /// Asks a server everything.
 pub(crate) async fn run(cx: &Cx, spec: &TlsSpec, address: SocketAddr) {
     let sni = spec.sni.first().cloned().flatten();
-    let engine = Engine::new(cx, address, sni);
+    let engine = Engine::new(cx, address, sni, spec.starttls);
     let first = join_all(OLDER.map(|version| engine.first(version)));
     let (first, first13, _) = join3(first, engine.first_tls13(), engine.of_the_time()).await;
     if !first.iter().chain([&first13]).any(speaks_tls) {
@@ -40,7 +41,7 @@ pub(crate) async fn run(cx: &Cx, spec: &TlsSpec, address: SocketAddr) {
         let known = engine.full(engine.sni.as_deref(), Signatures::Any).await;
         Some((modern, known))
     };
-    let (older, modern, _) = join3(older, modern, engine.send_canary(2)).await;
+    let (older, modern, _) = join3(older, modern, join(engine.send_canary(2), engine.injection())).await;
     let mut spoken: Vec<Spoken> = older.into_iter().flatten().collect();
     // A hello may be answered with an older version whose own hello was not answered.
     spoken.sort_by_key(|s| std::cmp::Reverse(s.version));
@@ -102,6 +103,25 @@ impl Engine<'_> {
         if let Some(canary) = canary {
             // It is chosen once only.
             let _ = self.canary.set(canary);
+        }
+    }
+
+    /// A command in clear text behind the one that asks for TLS.
+    async fn injection(&self) {
+        let Some(protocol) = self.starttls.filter(|protocol| protocol.has_lines()) else { return };
+        let offer = Offer {
+            sni: self.sni.clone(),
+            versions: vec![VersionName::Tls12, VersionName::Tls13],
+            alpn: vec![],
+            signatures: Signatures::Any,
+            starttls: Some(protocol),
+            manner: Manner::Pipelined,
+            to_the_end: false,
+        };
+        for _ in 0..2 {
+            if handshake::full(self.cx, self.address, &offer).await.is_ok() {
+                return;
+            }
         }
     }
 

@@ -12,6 +12,7 @@ use crate::handshake::{self, Offer, Signatures};
 use crate::hello::Extension;
 use crate::registry::scheme;
 use crate::reply::Until;
+use crate::starttls::Manner;
 use crate::trial::Purpose;
 
 /// The base point of Curve25519 (RFC 7748, 4.1): a public value for a handshake that is never finished.
@@ -107,6 +108,9 @@ impl Engine<'_> {
             versions: vec![VersionName::Tls13],
             alpn: vec!["h2".into(), "http/1.1".into()],
             signatures,
+            starttls: self.starttls,
+            manner: Manner::Short,
+            to_the_end: false,
         };
         // A handshake is retried as any other question is, unless the server refused it.
         for _ in 0..2 {

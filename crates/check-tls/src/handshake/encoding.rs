@@ -3,8 +3,9 @@
 use model::{Direction, Exchange};
 use serde::{Deserialize, Serialize};
 
-use super::{Offer, Seen};
+use super::{Offer, Seen, Ticket};
 use crate::facts::VersionName;
+use crate::starttls;
 
 /// Handshake message types (IANA "TLS HandshakeType").
 const CLIENT_HELLO: u8 = 1;
@@ -13,6 +14,10 @@ const CERTIFICATE: u8 = 11;
 const CERTIFICATE_STATUS: u8 = 22;
 /// From the range for private use (RFC 8447): what rustls says of the handshake, as JSON.
 const SUMMARY: u8 = 224;
+/// From the same range: application data as decrypted.
+const WITHIN: u8 = 225;
+/// And: the name of an authority of a CertificateRequest, DER.
+const AUTHORITY: u8 = 226;
 
 /// Record content types (RFC 8446, 5.1).
 const CHANGE_CIPHER_SPEC: u8 = 20;
@@ -35,6 +40,12 @@ struct Summary {
     signature_verified: Option<bool>,
     client_certificate_requested: bool,
     completed: bool,
+    #[serde(default)]
+    alert: Option<u8>,
+    #[serde(default)]
+    closed: bool,
+    #[serde(default)]
+    tickets: Vec<Ticket>,
 }
 
 /// Reads back what a handshake showed; `None` where the exchange is no handshake, showed no certificate, or was cut.
@@ -42,20 +53,27 @@ struct Summary {
 /// The bytes sent are the records of each ClientHello. The bytes received are handshake messages without record layer,
 /// each with type (u8) and length (u24): every ServerHello as received; a Certificate in the form of TLS 1.2 (RFC 5246,
 /// 7.4.2), whatever the version; a CertificateStatus (RFC 6066, 8) where a response was stapled; and a message of the
-/// private type 224, a JSON object with the other values of [`Seen`]. Encrypted records are not kept: without the keys,
+/// private type 224, a JSON object with the other values of [`Seen`]; of type 225, what was said within TLS; and of type
+/// 226, one for each authority of a CertificateRequest. The dialogue of STARTTLS stands before all of it. Encrypted records are not kept: without the keys,
 /// which are gone, nobody could read them. Where no certificate was seen the bytes received are as received.
 #[must_use]
 pub fn parse(exchange: &Exchange) -> Option<Seen> {
-    Offer::of_question(&exchange.question)?;
-    let bytes = exchange.bytes(Direction::Received);
+    let offer = Offer::of_question(&exchange.question)?;
+    let bytes = match offer.starttls {
+        Some(protocol) => starttls::after(protocol, offer.manner, exchange).ok()?.received,
+        None => exchange.bytes(Direction::Received),
+    };
     let mut rest = bytes.as_slice();
     let (mut chain, mut ocsp, mut summary) = (None, vec![], None);
+    let (mut within, mut authorities) = (vec![], vec![]);
     while !rest.is_empty() {
         let (kind, body, _) = message(&mut rest)?;
         match kind {
             SERVER_HELLO => {}
             CERTIFICATE => chain = Some(certificates(body)?),
             CERTIFICATE_STATUS => ocsp = status(body)?.to_vec(),
+            WITHIN => within = body.to_vec(),
+            AUTHORITY => authorities.push(body.to_vec()),
             SUMMARY => summary = Some(serde_json::from_slice::<Summary>(body).ok()?),
             _ => return None,
         }
@@ -76,6 +94,11 @@ pub fn parse(exchange: &Exchange) -> Option<Seen> {
         signature_verified: summary.signature_verified,
         client_certificate_requested: summary.client_certificate_requested,
         completed: summary.completed,
+        authorities,
+        alert: summary.alert,
+        closed: summary.closed,
+        tickets: summary.tickets,
+        within,
     })
 }
 
@@ -97,7 +120,14 @@ pub(crate) fn encode(received: &[u8], seen: &Seen) -> Vec<u8> {
         signature_verified: seen.signature_verified,
         client_certificate_requested: seen.client_certificate_requested,
         completed: seen.completed,
+        alert: seen.alert,
+        closed: seen.closed,
+        tickets: seen.tickets.clone(),
     };
+    if !seen.within.is_empty() {
+        put(&mut out, WITHIN, &seen.within);
+    }
+    seen.authorities.iter().for_each(|name| put(&mut out, AUTHORITY, name));
     // Numbers and strings always have a JSON form.
     put(&mut out, SUMMARY, &serde_json::to_vec(&summary).unwrap_or_default());
     out
@@ -140,14 +170,14 @@ fn server_hellos(received: &[u8]) -> Vec<u8> {
 }
 
 /// Splits off a record: content type, body, and all of it.
-fn record<'b>(rest: &mut &'b [u8]) -> Option<(u8, &'b [u8], &'b [u8])> {
+pub(super) fn record<'b>(rest: &mut &'b [u8]) -> Option<(u8, &'b [u8], &'b [u8])> {
     let [kind, _, _, high, low, ..] = **rest else { return None };
     let whole = rest.split_off(..5 + usize::from(u16::from_be_bytes([high, low])))?;
     Some((kind, whole.get(5..)?, whole))
 }
 
 /// Splits off a handshake message: type, body, and all of it.
-fn message<'b>(rest: &mut &'b [u8]) -> Option<(u8, &'b [u8], &'b [u8])> {
+pub(super) fn message<'b>(rest: &mut &'b [u8]) -> Option<(u8, &'b [u8], &'b [u8])> {
     let [kind, a, b, c, ..] = **rest else { return None };
     let whole = rest.split_off(..4 + number([a, b, c]))?;
     Some((kind, whole.get(4..)?, whole))
@@ -201,6 +231,7 @@ mod tests {
 
     use super::*;
     use crate::handshake::Signatures;
+    use crate::starttls::Manner;
 
     fn exchange(received: Vec<u8>) -> Exchange {
         let offer = Offer {
@@ -208,6 +239,9 @@ mod tests {
             versions: vec![VersionName::Tls13],
             alpn: vec!["h2".into()],
             signatures: Signatures::Any,
+            starttls: None,
+            manner: Manner::Short,
+            to_the_end: true,
         };
         assert_eq!(Offer::of_question(&offer.question()), Some(offer.clone()));
         Exchange {
@@ -240,6 +274,11 @@ mod tests {
                 signature_verified: verified,
                 client_certificate_requested: true,
                 completed: false,
+                authorities: vec![vec![0x30, 0]],
+                alert: Some(116),
+                closed: true,
+                tickets: vec![Ticket { lifetime: 7200, early_data: Some(1), begins: "00".into(), length: 192 }],
+                within: b"221 bye".to_vec(),
             };
             prop_assert_eq!(parse(&exchange(encode(&received, &seen))), Some(seen));
         }

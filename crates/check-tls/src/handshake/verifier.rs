@@ -19,6 +19,7 @@ pub(crate) struct Recording {
     pub(crate) signature_scheme: Option<u16>,
     pub(crate) signature_verified: Option<bool>,
     pub(crate) client_certificate_requested: bool,
+    pub(crate) authorities: Vec<Vec<u8>>,
 }
 
 /// Accepts every chain and every signature, and has no certificate of its own. Used for one handshake.
@@ -109,8 +110,10 @@ impl ServerCertVerifier for Recorder {
 }
 
 impl ResolvesClientCert for Recorder {
-    fn resolve(&self, _: &[&[u8]], _: &[SignatureScheme]) -> Option<Arc<CertifiedKey>> {
-        self.lock().client_certificate_requested = true;
+    fn resolve(&self, authorities: &[&[u8]], _: &[SignatureScheme]) -> Option<Arc<CertifiedKey>> {
+        let mut recording = self.lock();
+        recording.client_certificate_requested = true;
+        recording.authorities = authorities.iter().take(super::MOST_AUTHORITIES).map(|name| name.to_vec()).collect();
         None
     }
 

@@ -90,6 +90,9 @@ fn offer(versions: &[VersionName]) -> Offer {
         versions: versions.to_vec(),
         alpn: vec![],
         signatures: Signatures::Any,
+        starttls: None,
+        manner: Default::default(),
+        to_the_end: false,
     }
 }
 

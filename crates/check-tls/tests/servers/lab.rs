@@ -161,6 +161,7 @@ pub(crate) async fn look(address: SocketAddr, limits: Limits) -> Result<Seen, Er
         host: Some("localhost".into()),
         sni: vec![Some("localhost".into())],
         trust: vec![],
+        starttls: None,
     };
     run(Arc::new(check_tls::TlsProbe), "tls", serde_json::to_value(spec)?, limits).await
 }
