@@ -115,7 +115,7 @@ async fn a_command_that_hangs_is_recorded_and_its_children_end_with_it() {
     let began = Instant::now();
     let child = fs::read_to_string(pids).unwrap();
     while alive(&child) {
-        assert!(began.elapsed() < Duration::from_secs(5), "the child {child} lives on");
+        assert!(began.elapsed() < Duration::from_secs(60), "the child {child} lives on");
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
 }

@@ -195,7 +195,7 @@ async fn a_process_can_be_ended_before_the_drill_is_over() {
             let mut running = cx.spawn_journalled(Command::new(&argv), &scratch.join("log")).await?;
             let began = Instant::now();
             while fs::read_to_string(scratch.join("log")).unwrap().is_empty() {
-                assert!(began.elapsed() < Duration::from_secs(5));
+                assert!(began.elapsed() < Duration::from_secs(60));
                 tokio::time::sleep(Duration::from_millis(10)).await;
             }
             assert!(running.is_running());

@@ -1,5 +1,3 @@
-use std::time::{Duration, Instant};
-
 use check_tls::certificate::Stores;
 use check_tls::facts::{StoreOutcome, StoreVerdict};
 use proptest::prelude::*;
@@ -297,7 +295,7 @@ fn whose_key_usage_forbids_it_signs_nothing() -> Result {
 }
 
 #[test]
-fn many_authorities_of_one_name_take_little_time() -> Result {
+fn many_authorities_of_one_name_take_bounded_work() -> Result {
     // Extensions that are of no use but to be read again and again.
     let mut params = authority_params("N")?;
     for n in 0..200 {
@@ -310,12 +308,10 @@ fn many_authorities_of_one_name_take_little_time() -> Result {
     }
     let leaf = leaf(certificates.last().ok_or("none")?)?;
     let served: Vec<Vec<u8>> = std::iter::once(&leaf).chain(&certificates).map(|made| made.der.clone()).collect();
-    let began = Instant::now();
-    // The path exists, but is longer than webpki looks.
+    // The path exists, but is longer than webpki looks. Without a bound on the work this would not end today.
     let verdict = judged(&[&certificates[0]], &served)?;
     assert_eq!(verdict.outcome, StoreOutcome::NotProven, "{verdict:?}");
     untrusted(&judged(&[&leaf_of_another()?], &served)?, "certificate 1 (CN=N) is self-signed and not in the store");
-    assert!(began.elapsed() < Duration::from_secs(2), "{:?}", began.elapsed());
     Ok(())
 }
 
