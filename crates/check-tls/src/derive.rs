@@ -11,7 +11,7 @@ pub(crate) mod schemes;
 mod starttls;
 #[cfg(test)]
 mod tests;
-mod versions;
+pub(crate) mod versions;
 
 use std::collections::BTreeMap;
 

@@ -2,11 +2,14 @@
 //! next.
 //!
 //! Each hello is sent on a connection of its own, which is closed as soon as the answer is known; no handshake is
-//! finished. Offers are shrunk by what the server chose until it refuses the rest.
+//! finished. Offers are shrunk by what the server chose until it refuses the rest; what it will choose is guessed, so
+//! that all questions of one sort go out at once.
 
-mod chain;
 mod offers;
 mod older;
+mod order;
+mod predict;
+mod removal;
 mod run;
 mod tls13;
 
@@ -14,12 +17,14 @@ use std::net::SocketAddr;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
+use futures::future::{join, join_all};
 use model::{Ended, FailureClass};
 pub(crate) use offers::any_version_hello;
 #[cfg(test)]
 pub(crate) use offers::{control as sibling_of, version_hello as first_hello};
 use probe::{Conn, Cx, Heard};
 pub(crate) use run::run;
+use tokio::sync::Mutex;
 use tokio::time::Instant;
 
 use crate::facts::VersionName;
@@ -32,6 +37,8 @@ use crate::trial::{Purpose, Question, Said, Trial};
 const ATTEMPTS: u32 = 3;
 /// After how many refusals a canary is sent.
 const CANARY_AFTER: u32 = 8;
+/// How often an address that fails its canary is given time, and each attempt meanwhile does not count.
+const EXCUSES: u32 = 6;
 
 /// Something to ask.
 #[derive(Clone)]
@@ -80,6 +87,8 @@ pub(crate) struct Engine<'a> {
     /// A hello that was answered, to be sent again now and then.
     canary: OnceLock<Ask>,
     refusals: AtomicU32,
+    /// When the last canary was sent that was answered. Held while one is under way for want of answers.
+    well: Mutex<Option<Instant>>,
     /// It dislikes an empty list of key shares.
     grease: AtomicBool,
 }
@@ -93,35 +102,90 @@ impl<'a> Engine<'a> {
             starttls,
             canary: OnceLock::new(),
             refusals: AtomicU32::new(0),
+            well: Mutex::new(None),
             grease: AtomicBool::new(false),
         }
     }
 
+    /// Asks questions that do not wait for each other, and now and then sees whether the server still answers as it did.
+    pub(crate) async fn ask_all(&self, asks: Vec<Ask>) -> Vec<Answer> {
+        let wave = asks.iter().map(|ask| ask.wave).min().unwrap_or(1);
+        let canary = async {
+            if self.refusals.load(Ordering::Relaxed) >= CANARY_AFTER {
+                self.refusals.store(0, Ordering::Relaxed);
+                self.send_canary(wave).await;
+            }
+        };
+        join(join_all(asks.into_iter().map(|ask| self.ask(ask))), canary).await.0
+    }
+
     /// Asks until there is an answer: again where the connection is dropped, or nothing came.
     pub(crate) async fn ask(&self, ask: Ask) -> Answer {
-        let mut attempt = 1;
+        let (mut attempt, mut excused) = (1, 0);
         loop {
+            let began = Instant::now();
             let (trial, over) = self.once(&ask, attempt).await;
             let next = ask.wave + attempt;
+            let counted = attempt - excused;
             let again = match trial.as_ref().map(Trial::said) {
-                Some(Said::Chose(_)) => return Answer { trial, next },
-                Some(Said::Declined(_)) => false,
-                Some(Said::Dropped) => attempt < ATTEMPTS,
+                Some(Said::Chose(_)) => {
+                    self.cx.prosper(self.address);
+                    return Answer { trial, next };
+                }
+                Some(Said::Declined(_)) => {
+                    self.cx.prosper(self.address);
+                    false
+                }
+                Some(Said::Dropped) => counted < ATTEMPTS,
                 // What can be read but not understood will not get better.
                 Some(Said::Unclear(_)) => {
                     let reply = trial.as_ref().map(|t| &t.reply);
-                    attempt < 2 && reply.is_some_and(|r| r.hello.is_none() && r.spoke.is_none() && r.broken.is_none())
+                    counted < 2 && reply.is_some_and(|r| r.hello.is_none() && r.spoke.is_none() && r.broken.is_none())
                 }
-                None => attempt < 2,
+                None => counted < 2,
             };
+            let refused = matches!(trial.as_ref().map(Trial::said), Some(Said::Declined(_) | Said::Dropped));
             if over || !again || self.cx.remaining() < self.cx.patience() / 4 {
-                if trial.as_ref().is_some_and(|t| matches!(t.said(), Said::Declined(_) | Said::Dropped)) {
-                    self.count_refusal(next).await;
+                if refused {
+                    self.refusals.fetch_add(1, Ordering::Relaxed);
                 }
                 return Answer { trial, next };
             }
+            let unheard = refused || trial.is_none();
+            if unheard && !self.is_well(began, attempt, next).await && excused < EXCUSES {
+                excused += 1;
+            }
             attempt += 1;
         }
+    }
+
+    /// After a connection that brought nothing: does the server still answer what it answered before? Where not, it gets
+    /// time, fewer connections at once and fewer per second, until it does. False where it had to get any.
+    async fn is_well(&self, began: Instant, attempt: u32, wave: u32) -> bool {
+        let pause = self.cx.patience() / 50;
+        let mut well = self.well.lock().await;
+        if well.is_some_and(|at| at > began) {
+            return true;
+        }
+        let Some(canary) = self.canary.get() else {
+            drop(well);
+            tokio::time::sleep(pause.saturating_mul(attempt)).await;
+            return true;
+        };
+        for attempt in 1..=EXCUSES {
+            let at = Instant::now();
+            let (trial, over) = self.once(&Ask { wave, ..canary.clone() }, attempt).await;
+            if trial.as_ref().is_some_and(|t| t.chosen().is_some()) {
+                *well = Some(at);
+                return attempt == 1;
+            }
+            self.cx.relent(self.address);
+            if over || self.cx.remaining() < self.cx.patience() / 4 {
+                break;
+            }
+            tokio::time::sleep(pause.saturating_mul(1 << attempt.min(5))).await;
+        }
+        false
     }
 
     /// One attempt. True where there is no use in another one.
@@ -176,14 +240,6 @@ impl<'a> Engine<'a> {
                 Heard::Bytes(bytes) => reader.push(&bytes),
                 Heard::End(ended) => return ended,
             }
-        }
-    }
-
-    /// After every few refusals, sees whether the server still answers as it did.
-    async fn count_refusal(&self, wave: u32) {
-        let count = self.refusals.fetch_add(1, Ordering::Relaxed) + 1;
-        if count.is_multiple_of(CANARY_AFTER) {
-            self.send_canary(wave).await;
         }
     }
 

@@ -151,13 +151,16 @@ pub struct Version {
     pub why: Option<String>,
     /// Suites looked for: `"all"`, or ids.
     pub asked: Asked,
-    /// Suites accepted, in the server's order where it has one, else in the order in which they were found.
+    /// Suites accepted, in the server's order where it has one, else by code point.
     pub suites: Vec<Suite>,
     /// Suites of which neither acceptance nor refusal was shown. A suite is refused only if it was asked for, was not
     /// accepted, and is not here.
     pub not_proven: Vec<Suite>,
     /// Whose order decides.
     pub order: Order,
+    /// Sets of suites, by id, among which the client's order was seen to decide, though the server's does elsewhere
+    /// (groups of equal preference).
+    pub equal: Vec<Vec<String>>,
     /// Positions of the exchanges behind `outcome`: for a refusal, the refused offers and the sibling that was answered.
     pub seen: Vec<u32>,
 }

@@ -18,6 +18,8 @@ pub enum Purpose {
     Control,
     /// Whose order decides among suites.
     Order,
+    /// Whether ChaCha20 leads for a client that lists it first.
+    Chacha,
     /// Suites and groups of TLS 1.3.
     Groups,
     /// Curves and signature schemes of TLS 1.2 and older.

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -19,7 +19,8 @@ pub struct Limits {
     pub patience: Duration,
     /// Connections to one target, in all.
     pub max_connections: u32,
-    /// Connections to one address at once; halved for an address that stops answering.
+    /// Connections to one address at once, to begin with: up to four times as many where it answers well, half as many
+    /// each time that it stops answering as it did.
     pub window: u32,
     /// New connections to one address per second, once a burst of `window` × 4 is spent. Loopback is not held back.
     pub rate: u32,
@@ -58,10 +59,31 @@ impl Default for Limits {
     }
 }
 
+/// Most connections at once to one address that answers well, as a multiple of `window`.
+const GROWTH: u32 = 4;
+/// New connections per second to an address after its first relapse; halved by each further one.
+const SLOW: f64 = 20.0;
+/// The slowest that an address is spoken to, in connections per second.
+const SLOWEST: f64 = 1.25;
+
 /// One address's share.
 struct Lane {
     window: Arc<Semaphore>,
+    state: Mutex<LaneState>,
+}
+
+struct LaneState {
+    /// Connections at once.
     size: u32,
+    /// Most of them, ever.
+    most: u32,
+    /// Permits to take out of use as soon as they come back.
+    debt: u32,
+    /// What good answers have earned: one more connection at once for each whole.
+    credit: f64,
+    /// The address stopped answering as it did: from then on the window grows slowly, and connections per second are
+    /// bounded by this.
+    slow: Option<f64>,
     tokens: f64,
     filled: Instant,
 }
@@ -70,7 +92,7 @@ struct Lane {
 pub(crate) struct Budget {
     limits: Limits,
     sockets: Arc<Semaphore>,
-    lanes: Mutex<HashMap<IpAddr, Lane>>,
+    lanes: Mutex<HashMap<IpAddr, Arc<Lane>>>,
     /// Services that take fewer connections at once than their address may have.
     narrow: Mutex<HashMap<SocketAddr, Arc<Semaphore>>>,
 }
@@ -78,7 +100,50 @@ pub(crate) struct Budget {
 /// Leave to hold one connection open.
 pub(crate) struct Permit {
     _socket: OwnedSemaphorePermit,
-    _lane: OwnedSemaphorePermit,
+    lane: Arc<Lane>,
+    slot: Option<OwnedSemaphorePermit>,
+}
+
+impl Drop for Permit {
+    fn drop(&mut self) {
+        let mut state = self.lane.state();
+        if state.debt > 0
+            && let Some(slot) = self.slot.take()
+        {
+            state.debt -= 1;
+            slot.forget();
+        }
+    }
+}
+
+impl Lane {
+    fn new(limits: &Limits) -> Self {
+        let size = limits.window.max(1);
+        Self {
+            window: Arc::new(Semaphore::new(size as usize)),
+            state: Mutex::new(LaneState {
+                size,
+                most: size.saturating_mul(GROWTH),
+                debt: 0,
+                credit: 0.0,
+                slow: None,
+                tokens: f64::from(size) * 4.0,
+                filled: Instant::now(),
+            }),
+        }
+    }
+
+    fn state(&self) -> MutexGuard<'_, LaneState> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Makes the window smaller. What is in use goes when it comes back.
+    fn shrink(&self, state: &mut LaneState, size: u32) {
+        let gone = state.size.saturating_sub(size.max(1));
+        let forgotten = u32::try_from(self.window.forget_permits(gone as usize)).unwrap_or(gone);
+        state.debt += gone.saturating_sub(forgotten);
+        state.size -= gone;
+    }
 }
 
 impl Budget {
@@ -93,14 +158,14 @@ impl Budget {
 
     /// Waits until a connection to that address may be opened.
     pub(crate) async fn acquire(&self, address: IpAddr) -> Option<Permit> {
-        let window = self.with_lane(address, |lane| Arc::clone(&lane.window));
-        let lane = window.acquire_owned().await.ok()?;
-        let pause = self.with_lane(address, |lane| self.take_token(address, lane));
+        let lane = self.lane(address);
+        let slot = Arc::clone(&lane.window).acquire_owned().await.ok()?;
+        let pause = self.take_token(address, &mut lane.state());
         if !pause.is_zero() {
             tokio::time::sleep(pause).await;
         }
         let socket = Arc::clone(&self.sockets).acquire_owned().await.ok()?;
-        Some(Permit { _socket: socket, _lane: lane })
+        Some(Permit { _socket: socket, lane, slot: Some(slot) })
     }
 
     /// Sets how many connections one service may have at once, whatever its address may have; the first word stands.
@@ -115,36 +180,87 @@ impl Budget {
         slots.acquire_owned().await.ok()
     }
 
-    /// Halves the window of an address that no longer answers as it did. Never below one.
+    /// Halves the window of an address that no longer answers as it did, never below one, and slows down.
     pub(crate) fn relent(&self, address: IpAddr) {
-        self.with_lane(address, |lane| {
-            let gone = lane.size / 2;
-            let forgotten = u32::try_from(lane.window.forget_permits(gone as usize)).unwrap_or(0);
-            lane.size -= forgotten;
-        });
+        let lane = self.lane(address);
+        let mut state = lane.state();
+        let size = state.size / 2;
+        lane.shrink(&mut state, size);
+        state.credit = 0.0;
+        state.slow = Some(state.slow.map_or(SLOW, |rate| (rate / 2.0).max(SLOWEST)));
+        // No burst from here on.
+        state.tokens = state.tokens.min(1.0);
+    }
+
+    /// A good answer: the window of an address grows, by one for each at first, and by one for as many as it holds once
+    /// it had to be halved.
+    pub(crate) fn prosper(&self, address: IpAddr) {
+        let lane = self.lane(address);
+        let mut state = lane.state();
+        state.credit += if state.slow.is_some() { 1.0 / f64::from(state.size.max(1)) } else { 1.0 };
+        if state.credit >= 1.0 && state.size < state.most {
+            state.credit = 0.0;
+            state.size += 1;
+            if state.debt > 0 {
+                state.debt -= 1;
+            } else {
+                lane.window.add_permits(1);
+            }
+        }
     }
 
     /// How long to wait for the next start. A bucket of tokens that refills at `rate` per second.
-    fn take_token(&self, address: IpAddr, lane: &mut Lane) -> Duration {
-        if self.limits.rate == 0 || address.is_loopback() {
-            return Duration::ZERO;
-        }
-        let rate = f64::from(self.limits.rate);
-        let full = f64::from(self.limits.window) * 4.0;
+    fn take_token(&self, address: IpAddr, state: &mut LaneState) -> Duration {
+        let usual = (self.limits.rate > 0 && !address.is_loopback()).then_some(f64::from(self.limits.rate));
+        let Some(rate) = [usual, state.slow].into_iter().flatten().reduce(f64::min) else { return Duration::ZERO };
+        let full = if state.slow.is_some() { 1.0 } else { f64::from(self.limits.window) * 4.0 };
         let now = Instant::now();
-        lane.tokens = (lane.tokens + now.duration_since(lane.filled).as_secs_f64() * rate).min(full) - 1.0;
-        lane.filled = now;
-        if lane.tokens >= 0.0 { Duration::ZERO } else { Duration::from_secs_f64(-lane.tokens / rate) }
+        state.tokens = (state.tokens + now.duration_since(state.filled).as_secs_f64() * rate).min(full) - 1.0;
+        state.filled = now;
+        if state.tokens >= 0.0 { Duration::ZERO } else { Duration::from_secs_f64(-state.tokens / rate) }
     }
 
-    fn with_lane<T>(&self, address: IpAddr, act: impl FnOnce(&mut Lane) -> T) -> T {
+    fn lane(&self, address: IpAddr) -> Arc<Lane> {
         let mut lanes = self.lanes.lock().unwrap_or_else(PoisonError::into_inner);
-        let size = self.limits.window.max(1);
-        act(lanes.entry(address).or_insert_with(|| Lane {
-            window: Arc::new(Semaphore::new(size as usize)),
-            size,
-            tokens: f64::from(size) * 4.0,
-            filled: Instant::now(),
-        }))
+        Arc::clone(lanes.entry(address).or_insert_with(|| Arc::new(Lane::new(&self.limits))))
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test may fail")]
+mod tests {
+    use super::*;
+
+    const ADDRESS: IpAddr = IpAddr::V4(std::net::Ipv4Addr::LOCALHOST);
+
+    fn free(budget: &Budget) -> usize {
+        budget.lane(ADDRESS).window.available_permits()
+    }
+
+    #[tokio::test]
+    async fn the_window_grows_is_halved_and_never_closes() {
+        let budget = Budget::new(Limits::default());
+        let held = [budget.acquire(ADDRESS).await.unwrap(), budget.acquire(ADDRESS).await.unwrap()];
+        assert_eq!(free(&budget), 14);
+        (0..100).for_each(|_| budget.prosper(ADDRESS));
+        assert_eq!(free(&budget), 62);
+        (0..10).for_each(|_| budget.relent(ADDRESS));
+        assert_eq!(free(&budget), 0);
+        drop(held);
+        assert_eq!(free(&budget), 1);
+        // It grows again, but slowly: the second connection needs one good answer, the third two.
+        (0..3).for_each(|_| budget.prosper(ADDRESS));
+        assert_eq!(free(&budget), 3);
+    }
+
+    #[tokio::test]
+    async fn who_stopped_answering_is_asked_more_slowly() {
+        let budget = Budget::new(Limits::default());
+        let wait = |budget: &Budget| budget.take_token(ADDRESS, &mut budget.lane(ADDRESS).state());
+        assert_eq!((0..200).map(|_| wait(&budget)).max(), Some(Duration::ZERO));
+        budget.relent(ADDRESS);
+        assert!((0..3).map(|_| wait(&budget)).max() > Some(Duration::from_millis(50)));
+        (0..9).for_each(|_| budget.relent(ADDRESS));
+        assert!(wait(&budget) > Duration::from_millis(700));
     }
 }

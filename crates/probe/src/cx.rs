@@ -186,9 +186,15 @@ impl Cx {
         self.budget.narrow(service, at_once);
     }
 
-    /// Tells the budget that an address stopped answering as it did: fewer connections at once from here on.
+    /// Tells the budget that an address stopped answering as it did: half as many connections at once from here on, and
+    /// more slowly.
     pub fn relent(&self, address: SocketAddr) {
         self.budget.relent(address.ip());
+    }
+
+    /// Tells the budget that an address answered well: it may be asked more at once.
+    pub fn prosper(&self, address: SocketAddr) {
+        self.budget.prosper(address.ip());
     }
 }
 

@@ -69,20 +69,22 @@ fn names_suites(entry: &Entry, accepted_groups: &BTreeSet<u16>) -> bool {
 pub(super) fn version(record: &Record, name: VersionName) -> Version {
     let suites = Suites::of(record, name);
     let (outcome, why, seen) = outcome(record, name, &suites);
-    let order = order(record, name, &suites);
-    let mut accepted: Vec<Suite> =
-        suites.accepted.iter().map(|(id, seen)| suite(*id, Outcome::Accepted, None, seen.clone())).collect();
-    if order == Order::Server {
-        let ranks = ranks(record, name, &suites);
-        accepted.sort_by_key(|s| std::cmp::Reverse(ranks.get(&s.id).copied().unwrap_or(0)));
-    }
+    let standing = standing_of(record, name, &suites);
+    let seen_of = |id: &u16| suites.accepted.iter().find(|(a, _)| a == id).map(|(_, seen)| seen.clone());
+    let accepted: Vec<Suite> = standing
+        .sequence
+        .iter()
+        .map(|id| suite(*id, Outcome::Accepted, None, seen_of(id).unwrap_or_default()))
+        .collect();
+    let equal = standing.equal.iter().map(|set| set.iter().map(|id| super::id(*id)).collect()).collect();
     let not_proven = if outcome == Outcome::Refused {
         Vec::new()
     } else {
         let why = why.clone().unwrap_or_else(|| record.trouble(name, &[Purpose::Suites, Purpose::Groups]));
         suites.open().into_iter().map(|id| suite(id, Outcome::NotProven, Some(why.clone()), vec![])).collect()
     };
-    Version { name, outcome, why, asked: Asked::All, suites: accepted, not_proven, order, seen }
+    let order = standing.order;
+    Version { name, outcome, why, asked: Asked::All, suites: accepted, not_proven, order, equal, seen }
 }
 
 fn outcome(record: &Record, name: VersionName, suites: &Suites) -> (Outcome, Option<String>, Vec<u32>) {
@@ -110,34 +112,102 @@ fn outcome(record: &Record, name: VersionName, suites: &Suites) -> (Outcome, Opt
 /// Purposes whose hellos leave the choice among suites to order alone.
 const FREE: [Purpose; 4] = [Purpose::Suites, Purpose::Order, Purpose::Groups, Purpose::Canary];
 
-fn order(record: &Record, name: VersionName, suites: &Suites) -> Order {
-    if suites.accepted.len() < 2 {
-        return Order::NotProven;
-    }
-    let accepted: BTreeSet<u16> = suites.accepted.iter().map(|(id, _)| *id).collect();
-    // (chosen, the rest of the accepted ones that were offered)
-    let mut won: BTreeSet<(u16, u16)> = BTreeSet::new();
-    for (entry, hello) in record.chosen(name).filter(|(e, _)| e.asks(&FREE)) {
-        let offered = entry.trial.offer.as_ref().map(crate::hello::Hello::real_suites).unwrap_or_default();
-        let mut offered = offered.into_iter().filter(|id| accepted.contains(id));
-        if offered.next() != Some(hello.suite) {
-            return Order::Server;
-        }
-        won.extend(offered.map(|other| (hello.suite, other)));
-    }
-    // Each of two suites won where it was listed first: the list decides.
-    if won.iter().any(|(a, b)| won.contains(&(*b, *a))) { Order::Client } else { Order::NotProven }
+/// What the record shows of the order among the accepted suites of a version.
+pub(crate) struct Standing {
+    /// Whose order decides.
+    pub(crate) order: Order,
+    /// Accepted suites: in the server's order as far as it is known where that decides, else by code point.
+    pub(crate) sequence: Vec<u16>,
+    /// Chosen over these.
+    won: BTreeSet<(u16, u16)>,
+    /// Sets among which the client's order decides, though the server's does elsewhere.
+    pub(crate) equal: Vec<Vec<u16>>,
 }
 
-/// Over how many others each accepted suite was chosen.
-fn ranks(record: &Record, name: VersionName, suites: &Suites) -> BTreeMap<String, usize> {
-    let accepted: BTreeSet<u16> = suites.accepted.iter().map(|(id, _)| *id).collect();
-    let mut beaten: BTreeMap<String, BTreeSet<u16>> = BTreeMap::new();
-    for (entry, hello) in record.chosen(name).filter(|(e, _)| e.asks(&FREE)) {
-        let others = entry.suites.intersection(&accepted).filter(|id| **id != hello.suite);
-        beaten.entry(super::id(hello.suite)).or_default().extend(others);
+impl Standing {
+    /// Over how many others it was chosen.
+    pub(crate) fn beaten(&self, id: u16) -> usize {
+        self.won.range((id, 0)..=(id, u16::MAX)).count()
     }
-    beaten.into_iter().map(|(id, others)| (id, others.len())).collect()
+
+    /// Whether the first of a list was chosen over the second. A list is in the server's order where this holds of each
+    /// two neighbours.
+    pub(crate) fn leads(&self, list: &[u16]) -> bool {
+        let [first, second, ..] = list else { return true };
+        self.won.contains(&(*first, *second))
+    }
+
+    /// The accepted suites in an order that contradicts nothing that was seen, by a guess where nothing was.
+    pub(crate) fn likely(&self, rank: impl Fn(u16) -> usize) -> Vec<u16> {
+        let mut left = self.sequence.clone();
+        left.sort_by_key(|id| (rank(*id), std::cmp::Reverse(self.beaten(*id))));
+        let mut list = Vec::new();
+        while !left.is_empty() {
+            let free = |id: &u16| !left.iter().any(|other| self.won.contains(&(*other, *id)));
+            // Contradictions, as among suites of equal preference, are taken as they come.
+            let at = left.iter().position(free).unwrap_or(0);
+            list.push(left.remove(at));
+        }
+        list
+    }
+}
+
+/// What the record shows of the order among suites.
+pub(crate) fn standing(record: &Record, name: VersionName) -> Standing {
+    standing_of(record, name, &Suites::of(record, name))
+}
+
+fn standing_of(record: &Record, name: VersionName, suites: &Suites) -> Standing {
+    let sequence: Vec<u16> = suites.accepted.iter().map(|(id, _)| *id).collect();
+    let accepted: BTreeSet<u16> = sequence.iter().copied().collect();
+    // Chosen over another one that was listed before it, and over one that was listed behind it.
+    let (mut strictly, mut by_list): (BTreeSet<(u16, u16)>, BTreeSet<(u16, u16)>) = Default::default();
+    for (entry, hello) in record.chosen(name).filter(|(e, _)| e.asks(&FREE)) {
+        let offered = entry.trial.offer.as_ref().map(crate::hello::Hello::real_suites).unwrap_or_default();
+        let mut behind = false;
+        for other in offered.into_iter().filter(|id| accepted.contains(id)) {
+            if other == hello.suite {
+                behind = true;
+            } else if behind {
+                by_list.insert((hello.suite, other));
+            } else {
+                strictly.insert((hello.suite, other));
+            }
+        }
+    }
+    // Each of two suites won where it was listed first: the list decides between them.
+    let tied = |a: u16, b: u16| {
+        let free = |a, b| by_list.contains(&(a, b)) && !strictly.contains(&(a, b));
+        free(a, b) && free(b, a)
+    };
+    let ties: Vec<(u16, u16)> = by_list.iter().copied().filter(|(a, b)| a < b && tied(*a, *b)).collect();
+    let order = match (strictly.is_empty(), ties.is_empty()) {
+        _ if accepted.len() < 2 => Order::NotProven,
+        (false, _) => Order::Server,
+        (true, false) => Order::Client,
+        (true, true) => Order::NotProven,
+    };
+    let mut equal: Vec<Vec<u16>> = Vec::new();
+    for (a, b) in ties.into_iter().filter(|_| order == Order::Server) {
+        match equal.iter_mut().find(|set| set.contains(&a) || set.contains(&b)) {
+            Some(set) => {
+                let new: Vec<u16> = [a, b].into_iter().filter(|id| !set.contains(id)).collect();
+                set.extend(new);
+            }
+            None => equal.push(vec![a, b]),
+        }
+    }
+    let mut won = strictly;
+    won.extend(by_list);
+    let standing = Standing { order, sequence, won, equal };
+    if order == Order::Server {
+        let found = |id| standing.sequence.iter().position(|other| *other == id).unwrap_or(usize::MAX);
+        let sequence = standing.likely(found);
+        return Standing { sequence, ..standing };
+    }
+    let mut sequence = standing.sequence;
+    sequence.sort_unstable();
+    Standing { sequence, ..standing }
 }
 
 /// The facts of SSL 2.0.
@@ -155,6 +225,7 @@ pub(super) fn ssl2(record: &Record) -> Version {
         suites: vec![],
         not_proven: vec![],
         order: Order::NotProven,
+        equal: vec![],
         seen: asked.iter().map(|e| e.index()).collect(),
     };
     if let Some((entry, hello)) = asked.iter().find_map(|e| e.trial.reply.ssl2.as_ref().map(|h| (e, h))) {

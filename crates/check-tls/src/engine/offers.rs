@@ -4,7 +4,9 @@ use std::sync::LazyLock;
 
 use crate::facts::VersionName;
 use crate::hello::{Extension, Hello, MOST_SUITES, MOST_SUITES_BARE};
-use crate::registry::{GROUPS, RENEGOTIATION_SCSV, SCHEMES, in_version, is_tls13_suite, suite_parts, suites};
+use crate::registry::{
+    GROUPS, GroupInfo, RENEGOTIATION_SCSV, SCHEMES, group, in_version, is_tls13_suite, suite_parts, suites,
+};
 
 /// A group of no meaning, for a server that dislikes an empty list of key shares (RFC 8701).
 const GREASE: u16 = 0x5a5a;
@@ -46,19 +48,29 @@ pub(crate) fn tls13_suites() -> Vec<u16> {
     ids
 }
 
-/// Every group, for TLS 1.3.
+/// Where a suite of TLS 1.2 and older stands in the order in which they are offered.
+pub(super) fn place(suite: u16) -> usize {
+    OLDER.iter().position(|id| *id == suite).unwrap_or(usize::MAX)
+}
+
+/// Every group, for TLS 1.3: those in common use last, rarest first among them.
 pub(crate) fn all_groups() -> Vec<u16> {
-    GROUPS.iter().map(|group| group.id).collect()
+    let rare = GROUPS.iter().map(|group| group.id).filter(|id| !super::predict::GROUPS_IN_USE.contains(id));
+    rare.chain(super::predict::GROUPS_IN_USE.iter().copied()).collect()
 }
 
 /// Every group but the finite fields: where those are named, a server with a prime of its own may refuse DHE
 /// (RFC 7919, section 4).
 pub(crate) fn curves() -> Vec<u16> {
-    GROUPS.iter().filter(|group| !group.finite_field()).map(|group| group.id).collect()
+    let mut groups = all_groups();
+    groups.retain(|id| !group(*id).is_some_and(GroupInfo::finite_field));
+    groups
 }
 
 pub(crate) fn finite_fields() -> Vec<u16> {
-    GROUPS.iter().filter(|group| group.finite_field()).map(|group| group.id).collect()
+    let mut groups = all_groups();
+    groups.retain(|id| group(*id).is_some_and(GroupInfo::finite_field));
+    groups
 }
 
 pub(crate) fn all_schemes() -> Vec<u16> {

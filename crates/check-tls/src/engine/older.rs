@@ -1,20 +1,31 @@
 //! TLS 1.2 and older: suites, whose order decides, curves and signature schemes, primes.
 
-use futures::future::{join, join_all};
+use futures::future::{join, join_all, join3};
 
-use super::chain::{Search, Side};
-use super::{Answer, Ask, Engine, offers};
+use super::removal::{Search, Side};
+use super::{Answer, Ask, Engine, offers, predict};
 use crate::facts::VersionName;
 use crate::hello::{Extension, Hello};
 use crate::registry::{Parts, ffdhe_of_prime, suite_parts};
 use crate::reply::{KeyExchange, Until};
 use crate::trial::{Purpose, Trial};
 
+/// The RFC 7919 group with 2048 bits.
+const FFDHE2048: u16 = 0x0100;
+
+/// What the engine learnt of the key exchange in one version.
+pub(super) struct Exchanged {
+    /// Groups accepted, in the order in which they were chosen.
+    pub(super) groups: Vec<u16>,
+    /// The wave after all of it.
+    pub(super) wave: u32,
+}
+
 /// What the engine learnt of one version.
 #[derive(Clone, Debug)]
 pub(super) struct Spoken {
     pub(super) version: VersionName,
-    /// Suites accepted, as found.
+    /// Suites accepted, in the order of the offer.
     pub(super) suites: Vec<u16>,
     /// The wave after all of it.
     pub(super) wave: u32,
@@ -30,27 +41,42 @@ impl Spoken {
 /// Alert `protocol_version`.
 const PROTOCOL_VERSION: u8 = 70;
 
+/// Whether the key of a certificate signs the key exchange.
+fn signed(parts: &Parts) -> bool {
+    !parts.authentication.contains("PSK") && parts.authentication != "anon"
+}
+
+/// Suites of the first hello of a version whose parts fulfil a condition.
+fn offered(version: VersionName, wanted: impl Fn(&Parts) -> bool) -> Vec<u16> {
+    let mut suites = offers::chunks(version).into_iter().next().unwrap_or_default();
+    suites.retain(|id| suite_parts(*id).is_some_and(|parts| wanted(&parts)));
+    suites
+}
+
 impl Engine<'_> {
-    fn older(&self, version: VersionName, suites: &[u16]) -> Hello {
+    pub(super) fn older(&self, version: VersionName, suites: &[u16]) -> Hello {
         offers::older(version, self.sni.as_deref(), suites, &offers::curves(), &offers::all_schemes())
     }
 
-    /// All of a version, after the answer to its first hello.
-    pub(super) async fn older_version(&self, version: VersionName, first: &Answer) -> Option<Spoken> {
-        let mut chunks = offers::chunks(version).into_iter();
-        let first_chunk = chunks.next()?;
+    /// The suites of a version, after the answer to its first hello. `likely` are those that it will choose, in order,
+    /// where that is known from another version.
+    pub(super) async fn suites(&self, version: VersionName, first: &Answer, likely: &[u16]) -> Option<Spoken> {
         let lower = first.version().is_some_and(|chosen| chosen != version);
         // One word on the version is a word on all its suites.
         if lower || first.alert() == Some(PROTOCOL_VERSION) || !(first.refused() || first.chosen().is_some()) {
             return None;
         }
-        let searches = std::iter::once(first_chunk).chain(chunks).enumerate().map(|(position, chunk)| async move {
-            let mut side = Side::new(chunk);
+        let guess = |chosen: u16, open: &[u16]| predict::suites(version, chosen, open);
+        let searches = offers::chunks(version).into_iter().enumerate().map(|(position, chunk)| async move {
+            let mut side = Side::new(chunk, &guess);
             if position == 0 {
                 if first.refused() {
                     return (Vec::new(), first.next);
                 }
-                side.take(first.chosen().map(|hello| hello.suite));
+                side.begin(first.chosen().map(|hello| hello.suite));
+            }
+            if !likely.is_empty() {
+                side.expect(likely);
             }
             let hello = |suites: &[u16], _: &[u16]| self.older(version, suites);
             let search = Search {
@@ -65,67 +91,79 @@ impl Engine<'_> {
         });
         let found = join_all(searches).await;
         let wave = found.iter().map(|(_, wave)| *wave).max().unwrap_or(first.next);
-        let common = found.first().map(|(suites, _)| suites.clone()).unwrap_or_default();
-        let suites: Vec<u16> = found.into_iter().flat_map(|(suites, _)| suites).collect();
-        if suites.is_empty() {
-            return None;
-        }
-        let spoken = Spoken { version, suites, wave };
-        let primes = async { if version == VersionName::Ssl3 { wave } else { self.primes(&spoken).await } };
-        let key_exchange = async { if version == VersionName::Ssl3 { wave } else { self.key_exchange(&spoken).await } };
-        let ((a, b), c) = join(join(key_exchange, primes), self.order(&spoken, &common)).await;
-        Some(Spoken { wave: a.max(b).max(c), ..spoken })
+        let mut suites: Vec<u16> = found.into_iter().flat_map(|(suites, _)| suites).collect();
+        suites.sort_by_key(|id| offers::place(*id));
+        (!suites.is_empty()).then_some(Spoken { version, suites, wave })
     }
 
-    async fn order(&self, spoken: &Spoken, common: &[u16]) -> u32 {
-        let ask = |suites: &[u16], wave| Ask {
-            purpose: Purpose::Order,
-            version: spoken.version,
-            wave,
-            hello: self.older(spoken.version, suites),
-            until: Until::Hello,
-        };
-        let mut wave = spoken.wave;
-        let Some(offered) = offers::chunks(spoken.version).into_iter().next() else { return wave };
-        let position = |id: &u16| offered.iter().position(|o| o == id);
-        let as_offered = common.is_sorted_by_key(position);
-        let mut by_server = !as_offered;
-        let mut suites = spoken.suites.clone();
-        if suites.len() > 1 && as_offered {
-            // The choices followed our list: now the other way round.
-            suites.reverse();
-            let answer = self.ask(ask(&suites, wave)).await;
-            wave = answer.next;
-            by_server = answer.chosen().is_some_and(|hello| suites.first() != Some(&hello.suite));
-        }
-        // Suites found in different hellos never stood side by side.
-        while by_server && common.len() < spoken.suites.len() && suites.len() > 1 {
-            let answer = self.ask(ask(&suites, wave)).await;
-            wave = answer.next;
-            let Some(chosen) = answer.chosen().map(|hello| hello.suite) else { break };
-            suites.retain(|id| *id != chosen);
-        }
-        wave
-    }
-
-    /// Curves, and in TLS 1.2 signature schemes.
-    async fn key_exchange(&self, spoken: &Spoken) -> u32 {
+    /// What depends on the suites of a version: order, primes, and curves where they were not asked for yet.
+    pub(super) async fn with_suites(&self, spoken: &Spoken) -> u32 {
         let version = spoken.version;
-        let signed = |p: &Parts| !p.authentication.contains("PSK") && p.authentication != "anon";
-        let curves = spoken.with(|p| p.key_exchange == "ECDHE" && signed(p));
+        let order = async {
+            let hello = |suites: &[u16]| self.older(version, suites);
+            let wave = self.order(version, &spoken.suites, hello, spoken.wave).await;
+            if version >= VersionName::Tls12 { self.chacha(version, hello, wave).await } else { wave }
+        };
+        let primes = async { if version == VersionName::Ssl3 { spoken.wave } else { self.primes(spoken).await } };
+        let cbc =
+            async { if version == VersionName::Ssl3 { spoken.wave } else { self.encrypt_then_mac(spoken).await } };
+        let (a, b, c) = join3(order, primes, cbc).await;
+        a.max(b).max(c)
+    }
+
+    /// Curves, and in TLS 1.2 signature schemes: of all suites with ECDHE that a version may have, so that it need not be
+    /// known which it has. `first` is the answer to the version's first hello.
+    pub(super) async fn key_exchange(&self, version: VersionName, first: &Answer, likely: &[u16]) -> Exchanged {
+        let ecdhe = offered(version, |p| p.key_exchange == "ECDHE" && signed(p));
+        let known = first.trial.as_ref().filter(|trial| trial.version() == Some(version)).map(scheme_and_group);
+        self.key_exchange_of(version, ecdhe, true, known, likely, first.next).await
+    }
+
+    /// The same where no suite with ECDHE signs: those with DHE show the schemes of TLS 1.2, anonymous ones the curves.
+    pub(super) async fn other_key_exchange(&self, spoken: &Spoken, wave: u32) -> u32 {
         let fields = spoken.with(|p| p.key_exchange == "DHE" && signed(p));
         let anonymous = spoken.with(|p| p.key_exchange == "ECDH" && p.authentication == "anon");
-        let tls12 = version == VersionName::Tls12;
-        let (suites, with_curves) = match (curves.is_empty(), fields.is_empty()) {
-            (false, _) => (curves, true),
-            (true, false) if tls12 => (fields, false),
-            _ if !anonymous.is_empty() => (anonymous, true),
-            _ => return spoken.wave,
+        let tls12 = spoken.version == VersionName::Tls12;
+        let first = async {
+            if fields.is_empty() || !tls12 {
+                return wave;
+            }
+            self.key_exchange_of(spoken.version, fields, false, None, &[], wave).await.wave
         };
-        let signed = suites.iter().any(|id| suite_parts(*id).is_some_and(|p| signed(&p)));
-        let mut schemes =
-            if tls12 && signed { Side::new(offers::all_schemes()) } else { Side::fixed(offers::all_schemes()) };
-        let mut groups = if with_curves { Side::new(offers::curves()) } else { Side::fixed(offers::curves()) };
+        let second = async {
+            if anonymous.is_empty() {
+                return wave;
+            }
+            self.key_exchange_of(spoken.version, anonymous, true, None, &[], wave).await.wave
+        };
+        let (a, b) = join(first, second).await;
+        a.max(b)
+    }
+
+    async fn key_exchange_of(
+        &self,
+        version: VersionName,
+        suites: Vec<u16>,
+        with_curves: bool,
+        known: Option<(Option<u16>, Option<u16>)>,
+        likely: &[u16],
+        wave: u32,
+    ) -> Exchanged {
+        let signs = suites.iter().any(|id| suite_parts(*id).is_some_and(|p| signed(&p)));
+        let mut schemes = if version == VersionName::Tls12 && signs {
+            Side::new(offers::all_schemes(), &predict::schemes)
+        } else {
+            Side::fixed(offers::all_schemes())
+        };
+        let mut groups =
+            if with_curves { Side::new(offers::curves(), &predict::groups) } else { Side::fixed(offers::curves()) };
+        if let Some((scheme, group)) = known {
+            schemes.begin(scheme);
+            groups.begin(group);
+        }
+        if !likely.is_empty() && groups.found.is_empty() {
+            groups.expect(likely);
+        }
         let hello =
             |schemes: &[u16], groups: &[u16]| offers::older(version, self.sni.as_deref(), &suites, groups, schemes);
         let search = Search {
@@ -135,25 +173,27 @@ impl Engine<'_> {
             hello: &hello,
             read: scheme_and_group,
         };
-        let wave = self.search(&search, spoken.wave, &mut schemes, &mut groups).await;
+        let mut wave = self.search(&search, wave, &mut schemes, &mut groups).await;
         // Without the curve of an ECDSA key the key can't be used (RFC 8422, section 4): the rest is asked once more
         // with the accepted curves behind it.
-        let ecdsa = suites.iter().any(|id| suite_parts(*id).is_some_and(|p| p.authentication == "ECDSA"));
-        if ecdsa && !groups.left.is_empty() && !groups.found.is_empty() {
-            let mut again = Side::new([groups.left.as_slice(), &groups.found].concat());
-            let mut known = Side::fixed(offers::all_schemes());
+        let ecdsa =
+            schemes.found.iter().any(|id| crate::registry::scheme(*id).is_some_and(|s| s.name.starts_with("ecdsa")));
+        let ecdsa = ecdsa || (version < VersionName::Tls12 && with_curves);
+        if ecdsa && !groups.found.is_empty() {
+            let mut rest = offers::curves();
+            rest.retain(|id| !groups.found.contains(id));
             loop {
-                let hello = hello(&known.found, &again.left);
+                let hello = hello(&offers::all_schemes(), &[rest.as_slice(), &groups.found].concat());
                 let ask = Ask { purpose: Purpose::KeyExchange, version, wave, hello, until: Until::KeyExchange };
                 let answer = self.ask(ask).await;
+                wave = answer.next;
                 let group = answer.trial.as_ref().and_then(|trial| scheme_and_group(trial).1);
-                if group.is_none_or(|group| groups.found.contains(&group)) || !again.take(group) {
-                    return answer.next;
-                }
-                known.spent = true;
+                let Some(group) = group.filter(|group| rest.contains(group)) else { break };
+                rest.retain(|id| *id != group);
+                groups.found.push(group);
             }
         }
-        wave
+        Exchanged { groups: groups.found, wave }
     }
 
     /// Primes: with and without the groups of RFC 7919, and those of export suites.
@@ -192,57 +232,57 @@ impl Engine<'_> {
                     }
                 }
             }
-            let mut groups = offers::finite_fields();
-            while !groups.is_empty() {
-                let answer = self.ask(ask(&plain, &groups, wave)).await;
-                wave = answer.next;
-                let chosen = answer.trial.as_ref().and_then(prime_group);
-                let before = groups.len();
-                groups.retain(|group| Some(*group) != chosen);
-                if groups.len() == before {
-                    break;
-                }
-            }
-            wave
+            // Most have one prime, that of 2048 bits, whatever is offered.
+            let mut groups = Side::new(offers::finite_fields(), &|_, _| Vec::new());
+            groups.expect(&[FFDHE2048]);
+            let search = Search {
+                purpose: Purpose::Dhe,
+                version,
+                until: Until::KeyExchange,
+                hello: &|groups: &[u16], _: &[u16]| {
+                    offers::older(version, self.sni.as_deref(), &plain, groups, &offers::all_schemes())
+                },
+                read: |trial| (prime_group(trial), None),
+            };
+            self.search(&search, wave, &mut groups, &mut Side::fixed(vec![])).await
         };
         let (own, named) = join(own, named).await;
         own.into_iter().max().unwrap_or(spoken.wave).max(named)
     }
 
-    /// Behaviours that one hello each shows, at the newest of the older versions; and Encrypt-then-MAC wherever a CBC
-    /// suite is accepted. Application protocols only where no full handshake showed them.
-    pub(super) async fn behaviours(&self, spoken: &Spoken, wave: u32, alpn: bool) -> u32 {
+    /// Encrypt-then-MAC wherever a CBC suite is accepted.
+    async fn encrypt_then_mac(&self, spoken: &Spoken) -> u32 {
         let cbc = spoken.with(|p| p.encryption.contains("_CBC"));
-        let mut asks = Vec::new();
-        let mut add = |purpose, hello| {
-            asks.push(Ask { purpose, version: spoken.version, wave, hello, until: Until::Hello });
-        };
-        let suites: Vec<u16> = spoken.suites.iter().copied().take(crate::hello::MOST_SUITES).collect();
-        let mut compression = self.older(spoken.version, &suites);
-        compression.compression = vec![1, 0];
-        add(Purpose::Compression, compression);
-        if spoken.version != VersionName::Ssl3 {
-            if alpn {
-                let mut alpn = self.older(spoken.version, &suites);
-                alpn.extensions.insert(0, Extension::Alpn(vec!["h2".into(), "http/1.1".into()]));
-                add(Purpose::Alpn, alpn);
-            }
-            if !cbc.is_empty() {
-                let mut mac = self.older(spoken.version, &cbc);
-                mac.extensions.insert(0, Extension::EncryptThenMac);
-                add(Purpose::EncryptThenMac, mac);
-            }
+        if cbc.is_empty() {
+            return spoken.wave;
         }
-        join_all(asks.into_iter().map(|ask| self.ask(ask))).await.iter().map(|answer| answer.next).max().unwrap_or(wave)
+        let mut hello = self.older(spoken.version, &cbc);
+        hello.extensions.insert(0, Extension::EncryptThenMac);
+        let (purpose, version) = (Purpose::EncryptThenMac, spoken.version);
+        self.ask(Ask { purpose, version, wave: spoken.wave, hello, until: Until::Hello }).await.next
+    }
+
+    /// Behaviours that one hello each shows, at the newest of the older versions. Application protocols only where no
+    /// full handshake shows them.
+    pub(super) async fn behaviours(&self, version: VersionName, wave: u32, alpn: bool) {
+        let plain = offers::version_hello(version, self.sni.as_deref());
+        let ask = |purpose, hello| Ask { purpose, version, wave, hello, until: Until::Hello };
+        let mut compression = plain.clone();
+        compression.compression = vec![1, 0];
+        let mut asks = vec![ask(Purpose::Compression, compression)];
+        if version != VersionName::Ssl3 && alpn {
+            let mut alpn = plain;
+            alpn.extensions.insert(0, Extension::Alpn(vec!["h2".into(), "http/1.1".into()]));
+            asks.push(ask(Purpose::Alpn, alpn));
+        }
+        self.ask_all(asks).await;
     }
 
     /// A hello of the second best version that says that it is a fallback (RFC 7507).
-    pub(super) async fn fallback(&self, lower: &Spoken, wave: u32) -> u32 {
-        let suites: Vec<u16> = lower.suites.iter().copied().take(crate::hello::MOST_SUITES).collect();
-        let mut hello = self.older(lower.version, &suites);
+    pub(super) async fn fallback(&self, lower: VersionName, wave: u32) {
+        let mut hello = offers::version_hello(lower, self.sni.as_deref());
         hello.suites.push(crate::registry::FALLBACK_SCSV);
-        let ask = Ask { purpose: Purpose::Fallback, version: lower.version, wave, hello, until: Until::Hello };
-        self.ask(ask).await.next
+        self.ask(Ask { purpose: Purpose::Fallback, version: lower, wave, hello, until: Until::Hello }).await;
     }
 
     /// A hello that reads the whole chain, with a stapled OCSP response.
@@ -262,6 +302,11 @@ fn scheme_and_group(trial: &Trial) -> (Option<u16>, Option<u16>) {
         Some(KeyExchange::Dhe { scheme, .. }) => (*scheme, None),
         _ => (None, None),
     }
+}
+
+/// The curve of an answer.
+pub(super) fn group(trial: &Trial) -> Option<u16> {
+    scheme_and_group(trial).1
 }
 
 /// The RFC 7919 group whose prime was used.

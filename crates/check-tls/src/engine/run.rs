@@ -7,9 +7,10 @@ use futures::future::{join, join_all, join3};
 use probe::Cx;
 
 use super::older::Spoken;
-use super::{Answer, Ask, Engine, offers};
+use super::{Answer, Ask, Engine, offers, predict};
 use crate::derive::record::Record;
-use crate::facts::VersionName;
+use crate::derive::versions::standing;
+use crate::facts::{Order, VersionName};
 use crate::handshake::{self, Offer, Signatures};
 use crate::hello::Hello;
 use crate::reply::Until;
@@ -25,7 +26,8 @@ pub(crate) async fn run(cx: &Cx, spec: &TlsSpec, address: SocketAddr) {
     let sni = spec.sni.first().cloned().flatten();
     let engine = Engine::new(cx, address, sni, spec.starttls);
     let first = join_all(OLDER.map(|version| engine.first(version)));
-    let (first, first13, _) = join3(first, engine.first_tls13(), engine.of_the_time()).await;
+    let modern = join(engine.first_tls13(), engine.other_groups());
+    let (first, (first13, others), _) = join3(first, modern, engine.of_the_time()).await;
     if !first.iter().chain([&first13]).any(speaks_tls) {
         // Who speaks SSL 2.0 alone ends the connection on any other hello.
         if first.iter().all(Answer::refused) {
@@ -34,41 +36,42 @@ pub(crate) async fn run(cx: &Cx, spec: &TlsSpec, address: SocketAddr) {
         return;
     }
     engine.choose_canary(&first, &first13);
+    let modern = first13.version() == Some(VersionName::Tls13);
+    let mut spoken: Vec<VersionName> = first.iter().filter_map(Answer::version).collect();
+    spoken.extend(first13.version());
+    spoken.sort_unstable_by_key(|version| std::cmp::Reverse(*version));
+    spoken.dedup();
+    let newest = spoken.iter().copied().find(|version| *version != VersionName::Tls13);
 
-    let older = join_all(OLDER.iter().zip(&first).map(|(version, first)| engine.older_version(*version, first)));
-    let modern = async {
-        let modern = engine.tls13_version(&first13).await?;
-        let known = engine.full(engine.sni.as_deref(), Signatures::Any).await;
-        Some((modern, known))
+    let sides = async {
+        let behaviours = async {
+            if let Some(version) = newest {
+                engine.behaviours(version, 2, !modern).await;
+            }
+        };
+        let fallback = async {
+            if let Some(lower) = spoken.get(1) {
+                engine.fallback(*lower, 2).await;
+            }
+        };
+        // Who speaks TLS 1.3 has not died of SSL 2.0 for long.
+        let ssl2 = async {
+            if modern {
+                engine.ssl2(2).await;
+            }
+        };
+        let names = engine.names(spec, newest, modern, 2);
+        let names = join(names, engine.injection());
+        join(join3(behaviours, fallback, ssl2), join(names, engine.send_canary(2))).await;
     };
-    let (older, modern, _) = join3(older, modern, join(engine.send_canary(2), engine.injection())).await;
-    let mut spoken: Vec<Spoken> = older.into_iter().flatten().collect();
-    // A hello may be answered with an older version whose own hello was not answered.
-    spoken.sort_by_key(|s| std::cmp::Reverse(s.version));
-    let mut all: Vec<&Spoken> = modern.as_ref().map(|(modern, _)| &modern.spoken).into_iter().chain(&spoken).collect();
-    all.sort_by_key(|s| std::cmp::Reverse(s.version));
+    let (all, _) = join(engine.versions(&first, &first13, &others), sides).await;
     let wave = all.iter().map(|s| s.wave).max().unwrap_or(2);
-
-    let behaviours = async {
-        if let Some(best) = spoken.first() {
-            let alpn_known = modern.as_ref().is_some_and(|(_, known)| known.is_some());
-            engine.behaviours(best, wave, !alpn_known).await;
-        }
-        if let Some(lower) = all.get(1) {
-            engine.fallback(lower, wave).await;
-        }
-    };
-    let schemes = async {
-        if let Some((modern, known)) = &modern {
-            engine.schemes(modern, *known, wave).await;
-            engine.other_chains(cx, *known).await;
-        }
-    };
-    let names = engine.names(spec, &spoken, modern.is_some(), wave);
-    join(join3(behaviours, schemes, names), engine.controls(&all, wave)).await;
+    engine.controls(&all, wave).await;
     engine.again(wave + 1).await;
-    // Old stacks have died of it, so that it comes last, and the canary tells whether the server is still well.
-    engine.ssl2(wave + 2).await;
+    if !modern {
+        // Old stacks have died of it, so that it comes last, and the canary tells whether the server is still well.
+        engine.ssl2(wave + 2).await;
+    }
     engine.send_canary(wave + 3).await;
 }
 
@@ -80,7 +83,111 @@ fn speaks_tls(answer: &Answer) -> bool {
 impl Engine<'_> {
     async fn first(&self, version: VersionName) -> Answer {
         let hello = offers::version_hello(version, self.sni.as_deref());
-        self.ask(Ask { purpose: Purpose::Suites, version, wave: 1, hello, until: Until::Hello }).await
+        self.ask(Ask { purpose: Purpose::Suites, version, wave: 1, hello, until: Until::KeyExchange }).await
+    }
+
+    /// Suites, groups, schemes and order of every version that is spoken. Newer versions tell what older ones will choose.
+    async fn versions(&self, first: &[Answer], first13: &Answer, others: &Answer) -> Vec<Spoken> {
+        let [first12, older @ ..] = first else { return Vec::new() };
+        let suites12 = self.suites(VersionName::Tls12, first12, &[]);
+        let key_exchange12 = async {
+            let speaks = first12.version() == Some(VersionName::Tls12);
+            let modern = first13.version() == Some(VersionName::Tls13);
+            let likely = if modern { predict::groups12(others.chosen().is_some()) } else { Vec::new() };
+            if speaks { Some(self.key_exchange(VersionName::Tls12, first12, &likely).await) } else { None }
+        };
+        let full = async {
+            let modern = first13.version() == Some(VersionName::Tls13);
+            if modern { self.full(self.sni.as_deref(), Signatures::Any).await } else { None }
+        };
+        let modern = join(self.tls13_version(first13, others), full);
+        let (suites12, key_exchange12, (modern, known)) = join3(suites12, key_exchange12, modern).await;
+
+        let schemes = async {
+            let Some(modern) = &modern else { return };
+            self.schemes(modern, known, modern.spoken.wave).await;
+            self.other_chains(known).await;
+        };
+        let order13 = async {
+            if let Some(modern) = &modern {
+                self.order13(modern).await;
+            }
+        };
+        let groups = key_exchange12.as_ref().map(|e| e.groups.clone()).unwrap_or_default();
+        let rest12 = async {
+            let Some(spoken) = &suites12 else { return };
+            let wave = key_exchange12.as_ref().map_or(spoken.wave, |e| e.wave).max(spoken.wave);
+            let other = async {
+                if groups.is_empty() {
+                    self.other_key_exchange(spoken, wave).await;
+                }
+            };
+            join(self.with_suites(spoken), other).await;
+        };
+        let likely = self.standing(suites12.as_ref());
+        let older = OLDER.iter().skip(1).zip(older).map(|(version, first)| {
+            let (likely, groups) = (&likely, &groups);
+            async move { self.older_version(*version, first, likely, groups).await }
+        });
+        let controls = self.controls_of(suites12.as_ref(), modern.as_ref().map(|m| &m.spoken));
+        let ((_, _, _), (older, _)) = join(join3(schemes, order13, rest12), join(join_all(older), controls)).await;
+        let mut all: Vec<Spoken> = modern.map(|modern| modern.spoken).into_iter().collect();
+        all.extend(suites12);
+        all.extend(older.into_iter().flatten());
+        all
+    }
+
+    /// Accepted suites in the order in which the server chose them, as far as that is known.
+    fn standing(&self, spoken: Option<&Spoken>) -> Vec<u16> {
+        let Some(spoken) = spoken else { return Vec::new() };
+        let standing = standing(&Record::new(&self.cx.exchanges()), spoken.version);
+        match standing.order {
+            Order::Server => standing.sequence,
+            _ => spoken.suites.clone(),
+        }
+    }
+
+    /// One of TLS 1.1, TLS 1.0 and SSL 3.0.
+    async fn older_version(
+        &self,
+        version: VersionName,
+        first: &Answer,
+        likely: &[u16],
+        groups: &[u16],
+    ) -> Option<Spoken> {
+        let mut likely: Vec<u16> = likely.iter().copied().filter(|id| predict::fits(*id, version)).collect();
+        let chosen = first.chosen().map(|hello| hello.suite);
+        match likely.iter().position(|id| Some(*id) == chosen) {
+            Some(at) => {
+                likely.remove(at);
+            }
+            None => likely.clear(),
+        }
+        let key_exchange = async {
+            if version == VersionName::Ssl3 || first.version() != Some(version) {
+                return None;
+            }
+            let at = first.trial.as_ref().and_then(super::older::group);
+            let rest: Vec<u16> = groups.iter().copied().filter(|id| Some(*id) != at).collect();
+            Some(self.key_exchange(version, first, &rest).await)
+        };
+        let (spoken, exchanged) = join(self.suites(version, first, &likely), key_exchange).await;
+        let spoken = spoken?;
+        let wave = exchanged.as_ref().map_or(spoken.wave, |e| e.wave).max(spoken.wave);
+        let other = async {
+            if exchanged.is_some_and(|e| e.groups.is_empty()) {
+                self.other_key_exchange(&spoken, wave).await;
+            }
+        };
+        let (last, ()) = join(self.with_suites(&spoken), other).await;
+        Some(Spoken { wave: last.max(wave), ..spoken })
+    }
+
+    /// Siblings of what was refused so far, while other questions are under way.
+    async fn controls_of(&self, older: Option<&Spoken>, modern: Option<&Spoken>) {
+        let all: Vec<&Spoken> = modern.into_iter().chain(older).collect();
+        let wave = all.iter().map(|s| s.wave).max().unwrap_or(2);
+        self.controls(&all, wave).await;
     }
 
     /// TLS 1.0 as its own clients spoke it, without the extensions of later years: who fronts old servers may tell clients
@@ -126,8 +233,7 @@ impl Engine<'_> {
     }
 
     /// Chains for the other names of the target.
-    async fn names(&self, spec: &TlsSpec, spoken: &[Spoken], modern: bool, wave: u32) {
-        let newest = spoken.first().map(|s| s.version);
+    async fn names(&self, spec: &TlsSpec, newest: Option<VersionName>, modern: bool, wave: u32) {
         join_all(spec.sni.iter().skip(1).map(|name| async move {
             if modern {
                 self.full(name.as_deref(), Signatures::Any).await;
@@ -141,8 +247,8 @@ impl Engine<'_> {
 
     /// Chains that TLS 1.3 serves for other signature schemes than the one met first: a server may hold a certificate for
     /// each, also for each curve of ECDSA.
-    async fn other_chains(&self, cx: &Cx, known: Option<u16>) {
-        let record = Record::new(&cx.exchanges());
+    async fn other_chains(&self, known: Option<u16>) {
+        let record = Record::new(&self.cx.exchanges());
         let shown = record.entries.iter().filter(|e| e.asks(&[Purpose::Schemes]) && e.schemes.len() == 1);
         let accepted = shown.filter(|e| e.trial.reply.encrypted >= crate::derive::schemes::FLIGHT);
         let mut others: BTreeSet<u16> = accepted.flat_map(|e| e.schemes.iter().copied()).collect();
@@ -152,12 +258,14 @@ impl Engine<'_> {
 
     /// Gives each refusal its sibling: the same hello with something that the server is known to accept. One hello often
     /// serves several refusals.
-    async fn controls(&self, spoken: &[&Spoken], wave: u32) {
+    async fn controls<S: std::borrow::Borrow<Spoken>>(&self, spoken: &[S], wave: u32) {
+        let mut spoken: Vec<&Spoken> = spoken.iter().map(std::borrow::Borrow::borrow).collect();
+        spoken.sort_by_key(|s| std::cmp::Reverse(s.version));
         let mut sent: Vec<(VersionName, Hello)> = Vec::new();
         let mut asks: Vec<Ask> = Vec::new();
         let record = Record::new(&self.cx.exchanges());
         let refused = record.entries.iter().filter(|e| e.asks(&[Purpose::Suites]) && record.declines(e));
-        for entry in refused.filter(|e| record.sibling(e).is_none()) {
+        for entry in refused.filter(|e| record.refusal(e).is_none()) {
             let meant = entry.meant();
             let own = spoken.iter().find(|s| s.version == meant);
             let older = spoken.iter().filter(|s| s.version != VersionName::Tls13).max_by_key(|s| s.version);
@@ -172,10 +280,13 @@ impl Engine<'_> {
                 continue;
             }
             let hello = offers::control(offer, self.sni.as_deref(), *suite, accepted.version, meant);
+            if record.entries.iter().any(|e| e.trial.offer.as_ref().is_some_and(|sent| sent.same_offer(&hello))) {
+                continue;
+            }
             sent.push((accepted.version, hello.clone()));
             asks.push(Ask { purpose: Purpose::Control, version: accepted.version, wave, hello, until: Until::Hello });
         }
-        join_all(asks.into_iter().map(|ask| self.ask(ask))).await;
+        self.ask_all(asks).await;
     }
 
     /// Asks again what was refused while the server did not answer as it did before.

@@ -1,10 +1,8 @@
 //! TLS 1.3: suites and groups through HelloRetryRequest, signature schemes by what the server can still answer.
 
-use futures::future::join_all;
-
-use super::chain::{Search, Side};
 use super::older::Spoken;
-use super::{Answer, Ask, Engine, offers};
+use super::removal::{Search, Side};
+use super::{Answer, Ask, Engine, offers, predict};
 use crate::derive::record::Record;
 use crate::derive::schemes::FLIGHT;
 use crate::facts::VersionName;
@@ -74,12 +72,34 @@ impl Engine<'_> {
         offers::tls13(self.sni.as_deref(), suites, groups, &offers::all_schemes(), grease)
     }
 
-    /// Suites, groups and order, after the answer to the first hello.
-    pub(super) async fn tls13_version(&self, first: &Answer) -> Option<Modern> {
+    /// A hello with all groups but the few that nearly every server has: how long will the search be?
+    pub(super) async fn other_groups(&self) -> Answer {
+        let hello = self.tls13(&offers::tls13_suites(), &other_groups());
+        let (purpose, version) = (Purpose::Groups, VersionName::Tls13);
+        self.ask(Ask { purpose, version, wave: 1, hello, until: Until::Hello }).await
+    }
+
+    /// Suites and groups, after the answers to the first hello and to [`Engine::other_groups`].
+    pub(super) async fn tls13_version(&self, first: &Answer, others: &Answer) -> Option<Modern> {
         let hello = first.chosen().filter(|_| first.version() == Some(VersionName::Tls13))?;
-        let (mut suites, mut groups) = (Side::new(offers::tls13_suites()), Side::new(offers::all_groups()));
-        suites.take(Some(hello.suite));
-        groups.take(hello.group);
+        let mut suites = Side::new(offers::tls13_suites(), &predict::suites13);
+        let mut groups = Side::new(offers::all_groups(), &predict::groups);
+        suites.begin(Some(hello.suite));
+        groups.begin(hello.group);
+        let other = others.chosen().and_then(|hello| hello.group);
+        groups.learn(&other_groups(), None, others.refused());
+        if let (Some(first), Some(other)) = (hello.group, other) {
+            // By its own order, as far as that is seen; else by ours.
+            let open = groups.open.clone();
+            let likely = match predict::groups(first, &open) {
+                likely if likely.contains(&other) => likely,
+                _ => predict::groups(other, &open),
+            };
+            groups.expect(&likely);
+        } else if let Some(first) = hello.group {
+            let likely = predict::groups(first, &groups.open.clone());
+            groups.expect(&likely);
+        }
         let search = Search {
             purpose: Purpose::Groups,
             version: VersionName::Tls13,
@@ -87,18 +107,18 @@ impl Engine<'_> {
             hello: &|suites: &[u16], groups: &[u16]| self.tls13(suites, groups),
             read: |trial| trial.chosen().map_or((None, None), |hello| (Some(hello.suite), hello.group)),
         };
-        let mut wave = self.search(&search, first.next, &mut suites, &mut groups).await;
+        let wave = self.search(&search, first.next, &mut suites, &mut groups).await;
         let offered = offers::tls13_suites();
-        let as_offered = suites.found.is_sorted_by_key(|id| offered.iter().position(|o| o == id));
-        if suites.found.len() > 1 && as_offered {
-            let reversed: Vec<u16> = suites.found.iter().rev().copied().collect();
-            let hello = self.tls13(&reversed, &groups.found);
-            let version = VersionName::Tls13;
-            let ask = Ask { purpose: Purpose::Order, version, wave, hello, until: Until::Hello };
-            wave = self.ask(ask).await.next;
-        }
+        suites.found.sort_by_key(|id| offered.iter().position(|o| o == id));
         let spoken = Spoken { version: VersionName::Tls13, suites: suites.found, wave };
         Some(Modern { spoken, groups: groups.found })
+    }
+
+    /// Whose order decides among the suites.
+    pub(super) async fn order13(&self, modern: &Modern) -> u32 {
+        let hello = |suites: &[u16]| self.tls13(suites, &modern.groups);
+        let wave = self.order(VersionName::Tls13, &modern.spoken.suites, hello, modern.spoken.wave).await;
+        self.chacha(VersionName::Tls13, hello, wave).await
     }
 
     /// Full handshakes: what TLS 1.3 says under encryption. Gives the scheme that the server signed with.
@@ -157,7 +177,7 @@ impl Engine<'_> {
         let mut wave = wave;
         let mut first = true;
         while !sets.is_empty() {
-            let answers = join_all(sets.iter().map(|set| self.ask(ask(set, wave)))).await;
+            let answers = self.ask_all(sets.iter().map(|set| ask(set, wave)).collect()).await;
             wave = answers.iter().map(|answer| answer.next).max().unwrap_or(wave);
             let mut next = Vec::new();
             for (set, answer) in sets.iter().zip(&answers) {
@@ -171,6 +191,12 @@ impl Engine<'_> {
         }
         wave
     }
+}
+
+fn other_groups() -> Vec<u16> {
+    let mut groups = offers::all_groups();
+    groups.retain(|id| !predict::FEW_GROUPS.contains(id));
+    groups
 }
 
 /// A set of schemes by families; a single family one by one.

@@ -218,6 +218,19 @@ impl Seen {
         all.iter().filter(|e| e["outcome"] == outcome).filter_map(|e| e["name"].as_str().map(str::to_owned)).collect()
     }
 
+    /// For people: how many exchanges there were of each sort.
+    pub(crate) fn sorts(&self) -> String {
+        let mut sorts = std::collections::BTreeMap::new();
+        for exchange in &self.exchanges {
+            let question: Value = serde_json::from_str(&exchange.question).unwrap_or_default();
+            let key = (question["version"].to_string(), question["ask"].to_string());
+            *sorts.entry(key).or_insert(0) += 1;
+        }
+        let made = &self.evidence.provenance;
+        let rounds = &self.facts["round_trips"];
+        format!("{} connections, {rounds} rounds, {} ms: {sorts:?}", made.connections, made.millis)
+    }
+
     /// For people: what was asked in which order.
     pub(crate) fn log(&self) -> String {
         let line = |(index, exchange): (usize, &Exchange)| {
