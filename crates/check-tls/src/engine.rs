@@ -262,7 +262,7 @@ impl<'a> Engine<'a> {
 }
 
 /// Random bytes for fields that want them; zeros, which a server takes as well, where the system has none.
-fn random<const N: usize>() -> [u8; N] {
+pub(crate) fn random<const N: usize>() -> [u8; N] {
     let mut bytes = [0; N];
     match aws_lc_rs::rand::fill(&mut bytes) {
         Ok(()) => bytes,

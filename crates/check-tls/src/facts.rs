@@ -4,12 +4,14 @@
 //! the raw exchanges behind a fact. Absent values are null, never a missing key.
 
 mod certificate;
+mod flaws;
 mod starttls;
 
 pub use certificate::{
     Certificate, CertificateKey, CertificateOutcome, CertificateSignature, Chain, ChainOutcome, NameMatch, NameOutcome,
     Ocsp, OcspStatus, StoreOutcome, StoreVerdict, Validity,
 };
+pub use flaws::{FlawFacts, FlawName, How, KnownFlaw};
 pub use model::Asked;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};

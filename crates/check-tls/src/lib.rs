@@ -5,9 +5,11 @@
 //! asked for first, [`starttls`] goes before.
 
 pub mod certificate;
+mod client;
 pub mod derive;
 mod engine;
 pub mod facts;
+pub mod flaws;
 pub mod handshake;
 pub mod hello;
 mod listener;
@@ -21,11 +23,12 @@ mod wire;
 
 use std::sync::Arc;
 
+pub use flaws::FlawProbe;
 pub use listener::{HelloProbe, Listener, speaks_tls};
 pub use probe_tls::TlsProbe;
 
 /// Every probe of this crate.
 #[must_use]
 pub fn probes() -> Vec<Arc<dyn probe::Probe>> {
-    vec![Arc::new(TlsProbe), Arc::new(HelloProbe)]
+    vec![Arc::new(TlsProbe), Arc::new(HelloProbe), Arc::new(FlawProbe)]
 }

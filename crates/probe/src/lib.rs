@@ -77,6 +77,12 @@ pub trait Probe: Send + Sync {
         false
     }
 
+    /// Whether it sends what a fragile server may not bear. It then runs after everything that only looks, one target at a
+    /// time, and never in a gate.
+    fn goes_last(&self) -> bool {
+        false
+    }
+
     /// Why the target's declaration does not want this probe, where it has to ask for it and does not.
     fn not_asked(&self, _target: &Target) -> Option<String> {
         None
