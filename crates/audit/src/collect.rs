@@ -77,6 +77,29 @@ pub struct PlanLine {
     pub drill: bool,
 }
 
+/// What is done when: what only looks sees the service as it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Turn {
+    /// All that only looks.
+    Looks,
+    /// What a fragile server may not bear.
+    Last,
+    /// What acts.
+    Drills,
+}
+
+impl Turn {
+    const ALL: [Self; 3] = [Self::Looks, Self::Last, Self::Drills];
+
+    fn of(probe: &dyn Probe) -> Self {
+        match (probe.is_drill(), probe.goes_last()) {
+            (true, _) => Self::Drills,
+            (false, true) => Self::Last,
+            (false, false) => Self::Looks,
+        }
+    }
+}
+
 impl Prepared {
     /// What to look for, by kind.
     fn ask(&self, kind: &str) -> Ask {
@@ -91,11 +114,11 @@ impl Prepared {
         self.probes.iter().filter(move |p| p.sort() == sort).cloned()
     }
 
-    /// What is to be done to some targets: all drills, or all that is none.
-    fn jobs(&self, targets: &[Target], drills: bool) -> Vec<Job> {
+    /// What is to be done to some targets in a turn.
+    fn jobs(&self, targets: &[Target], turn: Turn) -> Vec<Job> {
         let mut jobs = Vec::new();
         for target in targets {
-            for probe in self.probes_for(&target.subject.sort).filter(|p| p.is_drill() == drills) {
+            for probe in self.probes_for(&target.subject.sort).filter(|p| Turn::of(p.as_ref()) == turn) {
                 let ask = self.ask(&probe.kind().name);
                 let prior = self.prior.of(&probe.kind().name, target);
                 let probe = match self.expanded.unresolved.get(&target.name) {
@@ -118,7 +141,7 @@ impl Prepared {
             drill: job.probe.is_drill(),
         };
         let targets = &self.expanded.targets;
-        [false, true].into_iter().flat_map(|drills| self.jobs(targets, drills)).map(line).collect()
+        Turn::ALL.into_iter().flat_map(|turn| self.jobs(targets, turn)).map(line).collect()
     }
 }
 
@@ -152,7 +175,7 @@ pub async fn collect(
     let mut sockets: Option<(Target, Facts)> = None;
     let mut unread: Option<(Target, Failure)> = None;
     collector
-        .run(&targets, false, |evidence| {
+        .run(&targets, Turn::Looks, |evidence| {
             if evidence.kind == "listeners" {
                 let target = || evidence.target.clone();
                 sockets = evidence.facts.clone().map(|facts| (target(), facts));
@@ -171,7 +194,7 @@ pub async fn collect(
         left_out.extend(not_tried);
         let mut answers: BTreeMap<String, Option<Facts>> = BTreeMap::new();
         collector
-            .run(&listeners, false, |evidence| {
+            .run(&listeners, Turn::Looks, |evidence| {
                 answers.insert(evidence.target.name.clone(), evidence.facts.clone());
             })
             .await?;
@@ -185,11 +208,12 @@ pub async fn collect(
             }
             targets.push(listener);
         }
-        collector.run(&found, false, |_| {}).await?;
+        collector.run(&found, Turn::Looks, |_| {}).await?;
         targets.extend(found);
     }
     // Last of all: what only looks sees the service as it is.
-    collector.run(&targets, true, |_| {}).await?;
+    collector.run(&targets, Turn::Last, |_| {}).await?;
+    collector.run(&targets, Turn::Drills, |_| {}).await?;
     for target in targets.iter().filter(|target| target.subject.sort == data_path::SORT) {
         let facts = collector.layers.of(target)?;
         collector.keep(&joined(target.clone(), data_path::kind(), Ok(&facts))?)?;
@@ -251,10 +275,10 @@ struct Collector<'a> {
 }
 
 impl Collector<'_> {
-    /// Does all drills, or all that is none, to some targets.
-    async fn run(&mut self, targets: &[Target], drills: bool, mut look: impl FnMut(&Evidence)) -> Result<(), Error> {
+    /// Does to some targets what is done in a turn.
+    async fn run(&mut self, targets: &[Target], turn: Turn, mut look: impl FnMut(&Evidence)) -> Result<(), Error> {
         let (sender, mut receiver) = mpsc::channel(WAITING);
-        let jobs = self.prepared.jobs(targets, drills);
+        let jobs = self.prepared.jobs(targets, turn);
         let limits = self.prepared.limits.clone();
         let work = probe::collect(jobs, limits, self.stop.clone(), sender, self.events.clone());
         let write = async {
@@ -336,6 +360,10 @@ impl Probe for Unresolved {
 
     fn is_drill(&self) -> bool {
         self.inner.is_drill()
+    }
+
+    fn goes_last(&self) -> bool {
+        self.inner.goes_last()
     }
 
     fn observe<'a>(&'a self, _: &'a Target, _: &'a Cx) -> BoxFuture<'a, Result<Facts, Failure>> {

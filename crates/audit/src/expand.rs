@@ -10,7 +10,7 @@ use check_encryption::e2ee::target::E2eeTarget;
 use check_encryption::facts::{ConfigTarget, DiskTarget, KeyFileTarget, SshSpec, SshTarget};
 use check_tls::starttls::Protocol;
 use check_tls::target::{Addresses, TlsSpec, TlsTarget, parse_endpoint};
-use model::{Failure, FailureClass, NotLookedAt, Notice, NoticeLevel, Subject, Target};
+use model::{Depth, Failure, FailureClass, NotLookedAt, Notice, NoticeLevel, Subject, Target};
 
 use crate::Error;
 use crate::data_path::{self, DataPathTarget};
@@ -205,6 +205,34 @@ pub async fn expand(declared: &[Declared], folder: &Path) -> Expanded {
         }
     }
     expanded
+}
+
+/// Adds a target for the known flaws of each TLS endpoint whose declaration asks for their tests. They are no part of a
+/// gate: what is not run at this depth is named as not looked at.
+pub fn add_flaws(expanded: &mut Expanded, declared: &[Declared], depth: Depth) {
+    let asks = |d: &&Declared| matches!(&d.subject, inventory::Subject::Tls(tls) if tls.flaws);
+    for declared in declared.iter().filter(asks) {
+        if depth != Depth::Full {
+            let why = "tested at full depth alone: --depth full".to_owned();
+            expanded.left_out.push(NotLookedAt { what: format!("{}: known flaws", declared.name), why });
+            continue;
+        }
+        let own = |target: &&Target| target.of == declared.name && target.subject.sort == "tls";
+        let own: Vec<Target> = expanded.targets.iter().filter(own).map(flaws_of).collect();
+        for target in &own {
+            let failure = target.name.split_once(':').and_then(|(_, name)| expanded.unresolved.get(name)).cloned();
+            expanded.unresolved.extend(failure.map(|failure| (target.name.clone(), failure)));
+        }
+        expanded.targets.extend(own);
+    }
+}
+
+/// The target that the known flaws of a TLS endpoint are.
+#[must_use]
+pub fn flaws_of(target: &Target) -> Target {
+    let sort = check_tls::flaws::SORT.to_owned();
+    let subject = Subject { sort: sort.clone(), spec: target.subject.spec.clone() };
+    Target { name: format!("{sort}:{}", target.name), subject, ..target.clone() }
 }
 
 fn add_disk(expanded: &mut Expanded, declared: &Declared, disk: &DiskTarget, folder: &Path) {

@@ -11,7 +11,7 @@ use probe::Limits;
 
 use crate::Error;
 use crate::collect::Prepared;
-use crate::expand::{expand, from_argument};
+use crate::expand::{self, expand, from_argument};
 use crate::inventory::{Declared, HOST, Inventory, Subject};
 use crate::prior::Gathered;
 use crate::resolved::{PolicyUse, Written};
@@ -106,6 +106,7 @@ pub async fn prepare(request: Request) -> Result<Ready, Error> {
         (None, None) => service_of(&declared),
     };
     let mut expanded = expand(&declared, &folder).await;
+    expand::add_flaws(&mut expanded, &declared, request.depth);
     for host in expanded.targets.iter_mut().filter(|t| implied && t.subject.sort == HOST) {
         host.discovered = true;
     }

@@ -29,6 +29,9 @@ pub struct TlsTarget {
     /// PEM files with certificate authorities of one's own, each a trust store.
     #[serde(default)]
     pub trust: Vec<String>,
+    /// Known flaws are tested too, with what no honest client sends: after all else, and at full depth alone.
+    #[serde(default)]
+    pub flaws: bool,
 }
 
 /// Which addresses of a host.
@@ -79,6 +82,7 @@ impl TlsTarget {
             expect_addresses: None,
             sni: None,
             trust: Vec::new(),
+            flaws: false,
         }
     }
 

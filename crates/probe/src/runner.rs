@@ -77,7 +77,7 @@ pub enum Event {
     Said(String),
 }
 
-/// Runs the jobs, a bounded number at once and then the drills among them one by one, and sends each piece of evidence as it is ready. The channel should be
+/// Runs the jobs, a bounded number at once, then those that go last and then the drills among them one by one, and sends each piece of evidence as it is ready. The channel should be
 /// bounded: a slow receiver holds the runner back, so that memory does not grow with the number of targets.
 ///
 /// Ends when every job has left its evidence, or the receiver is gone.
@@ -90,6 +90,7 @@ pub async fn collect(
 ) {
     let at_once = limits.targets_at_once.max(1);
     let (drills, jobs): (Vec<Job>, Vec<Job>) = jobs.into_iter().partition(|job| job.probe.is_drill());
+    let (last, jobs): (Vec<Job>, Vec<Job>) = jobs.into_iter().partition(|job| job.probe.goes_last());
     let run = Run { budget: Arc::new(Budget::new(limits)), stop, events };
     stream::iter(jobs)
         .map(|job| run.one(job, None))
@@ -99,6 +100,10 @@ pub async fn collect(
             let _ = evidence.send(collected).await;
         })
         .await;
+    for job in last {
+        // As above.
+        let _ = evidence.send(run.one(job, None).await).await;
+    }
     if !drills.is_empty() {
         run.drills(drills, &evidence).await;
     }

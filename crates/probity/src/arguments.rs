@@ -184,6 +184,9 @@ pub(crate) struct TlsArgs {
     /// A PEM file of more trust anchors; may be repeated
     #[arg(long, value_name = "FILE")]
     pub(crate) trust: Vec<PathBuf>,
+    /// Test for known flaws too (Heartbleed, ROBOT, POODLE, …), with what no honest client sends
+    #[arg(long)]
+    pub(crate) flaws: bool,
     /// How long one address may take
     #[arg(long, value_name = "TIME", default_value = "120s", value_parser = parse_duration)]
     pub(crate) deadline: Duration,

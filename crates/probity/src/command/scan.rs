@@ -1,9 +1,8 @@
 //! `probity tls` and `probity ssh`: facts alone.
 
 use std::path::Path;
-use std::sync::Arc;
 
-use audit::expand::{expand, from_argument};
+use audit::expand::{expand, flaws_of, from_argument};
 use audit::inventory::{Declared, Subject};
 use audit::{Error, kinds};
 use model::{Ask, Depth, Facts, Failure};
@@ -22,6 +21,18 @@ struct Scan {
     target: String,
     /// The address and port looked at; null where the name has none.
     address: Option<String>,
+    /// What was seen.
+    facts: Option<Facts>,
+    /// Why nothing was seen.
+    failure: Option<Failure>,
+    /// What tests of known flaws showed, where they were asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    flaws: Option<Flaws>,
+}
+
+/// What tests of known flaws showed.
+#[derive(Serialize)]
+struct Flaws {
     /// What was seen.
     facts: Option<Facts>,
     /// Why nothing was seen.
@@ -45,7 +56,7 @@ pub(crate) async fn tls(args: TlsArgs) -> Result<Exit, Error> {
     for path in &args.trust {
         std::fs::metadata(path).map_err(|e| Error::Read { path: path.display().to_string(), why: e.to_string() })?;
     }
-    scan(&declared, "tls", args.deadline, args.format).await
+    scan(&declared, args.flaws, args.deadline, args.format).await
 }
 
 pub(crate) async fn ssh(args: SshArgs) -> Result<Exit, Error> {
@@ -58,13 +69,13 @@ pub(crate) async fn ssh(args: SshArgs) -> Result<Exit, Error> {
         }
         declared.push(target);
     }
-    scan(&declared, "ssh", args.deadline, args.format).await
+    scan(&declared, false, args.deadline, args.format).await
 }
 
-/// Looks at targets of one sort, and shows what was seen.
+/// Looks at targets, and at the known flaws of each where that is asked for, and shows what was seen.
 async fn scan(
     declared: &[Declared],
-    sort: &str,
+    flaws: bool,
     deadline: std::time::Duration,
     format: ScanFormat,
 ) -> Result<Exit, Error> {
@@ -78,16 +89,24 @@ async fn scan(
         let address = target.subject.spec.get("address").and_then(|a| a.as_str()).filter(|a| !a.is_empty());
         let failure = expanded.unresolved.get(&target.name).cloned();
         if failure.is_none() {
-            let probes = kinds::probes_for(sort);
-            jobs.extend(probes.into_iter().map(|probe| Job {
-                probe: Arc::clone(&probe),
-                target: target.clone(),
-                ask: Ask::All,
-                depth: Depth::Full,
-                prior: vec![],
-            }));
+            let more = flaws.then(|| flaws_of(target));
+            for target in [target.clone()].into_iter().chain(more) {
+                jobs.extend(kinds::probes_for(&target.subject.sort).into_iter().map(|probe| Job {
+                    probe,
+                    target: target.clone(),
+                    ask: Ask::All,
+                    depth: Depth::Full,
+                    prior: vec![],
+                }));
+            }
         }
-        scans.push(Scan { target: target.of.clone(), address: address.map(str::to_owned), facts: None, failure });
+        scans.push(Scan {
+            target: target.of.clone(),
+            address: address.map(str::to_owned),
+            facts: None,
+            failure,
+            flaws: None,
+        });
     }
     let limits = Limits { deadline, ..Limits::default() };
     let (events, receiver) = tokio::sync::mpsc::unbounded_channel();
@@ -96,10 +115,16 @@ async fn scan(
     let work = probe::collect(jobs, limits, Stop::default(), sender, events);
     let gather = async {
         while let Some(piece) = collected.recv().await {
-            let index = expanded.targets.iter().position(|t| t.name == piece.evidence.target.name);
-            if let Some(scan) = index.and_then(|i| scans.get_mut(i)) {
-                scan.facts = piece.evidence.facts;
-                scan.failure = piece.evidence.failure;
+            let (facts, failure) = (piece.evidence.facts, piece.evidence.failure);
+            for (target, scan) in expanded.targets.iter().zip(&mut scans) {
+                if target.name == piece.evidence.target.name {
+                    (scan.facts, scan.failure) = (facts, failure);
+                    break;
+                }
+                if flaws_of(target).name == piece.evidence.target.name {
+                    scan.flaws = Some(Flaws { facts, failure });
+                    break;
+                }
             }
         }
     };
@@ -116,15 +141,24 @@ async fn scan(
                 let address = scan.address.as_deref().unwrap_or("no address");
                 match (&scan.facts, &scan.failure) {
                     (Some(facts), _) => text.push_str(&report::scan(&scan.target, address, facts, &style)),
-                    (None, failure) => {
-                        let why = failure.as_ref().map_or("nothing was seen", |f| f.message.as_str());
-                        let (target, why) = (report::escape::plain(&scan.target), report::escape::plain(why));
-                        text.push_str(&format!("{target}  {address}\n  nothing is proven: {why}\n"));
-                    }
+                    (None, failure) => text.push_str(&nothing(&scan.target, address, failure.as_ref())),
+                }
+                match scan.flaws.as_ref().map(|flaws| (&flaws.facts, &flaws.failure)) {
+                    Some((Some(facts), _)) => text.push_str(&report::scan("known flaws", address, facts, &style)),
+                    Some((None, failure)) => text.push_str(&nothing("known flaws", address, failure.as_ref())),
+                    None => {}
                 }
             }
             output::stdout(text.as_bytes())?;
         }
     }
-    Ok(if scans.iter().all(|s| s.facts.is_some()) { Exit::Passed } else { Exit::Inconclusive })
+    let seen = |s: &Scan| s.facts.is_some() && s.flaws.as_ref().is_none_or(|flaws| flaws.facts.is_some());
+    Ok(if scans.iter().all(seen) { Exit::Passed } else { Exit::Inconclusive })
+}
+
+/// What is shown where nothing was seen.
+fn nothing(target: &str, address: &str, failure: Option<&Failure>) -> String {
+    let why = failure.map_or("nothing was seen", |f| f.message.as_str());
+    let (target, why) = (report::escape::plain(target), report::escape::plain(why));
+    format!("{target}  {address}\n  nothing is proven: {why}\n")
 }
