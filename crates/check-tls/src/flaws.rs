@@ -27,6 +27,7 @@ use probe::{BoxFuture, Cx, Plan, Probe};
 
 use crate::client::{Offer, Session, Stopped};
 use crate::facts::{Asked, FlawFacts, FlawName, How, KnownFlaw, Presence};
+use crate::starttls::Protocol;
 use crate::target::TlsSpec;
 use able::Able;
 use trial::{Question, Trial};
@@ -59,6 +60,7 @@ struct Tester<'a> {
     cx: &'a Cx,
     address: SocketAddr,
     sni: Option<String>,
+    starttls: Option<Protocol>,
 }
 
 impl Tester<'_> {
@@ -72,8 +74,8 @@ impl Tester<'_> {
         if self.cx.remaining().is_zero() {
             return Err(Stopped("the time is up".to_owned()));
         }
-        let question = Question { test: test.to_owned(), shape: shape.to_owned(), attempt };
-        Session::open(self.cx, self.address, question.to_text(), offer).await
+        let question = Question { test: test.to_owned(), shape: shape.to_owned(), attempt, starttls: self.starttls };
+        Session::open(self.cx, (self.address, self.starttls), question.to_text(), offer).await
     }
 
     /// The same with a finished handshake.
@@ -140,7 +142,7 @@ impl Probe for FlawProbe {
                 let what = format!("{}: '{}' is no address with a port", target.name, spec.address);
                 Failure::new(FailureClass::Unresolved, what)
             })?;
-            let tester = Tester { cx, address, sni: spec.sni.first().cloned().flatten() };
+            let tester = Tester { cx, address, sni: spec.sni.first().cloned().flatten(), starttls: spec.starttls };
             able::ask(&tester).await;
             let able = Able::of(&Trial::all(&cx.exchanges()));
             if able.speaks() {

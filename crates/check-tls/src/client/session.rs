@@ -14,6 +14,7 @@ use super::{ALERT, CHANGE_CIPHER_SPEC, DATA, HANDSHAKE, HEARTBEAT, message, reco
 use crate::engine::random;
 use crate::hello::{Extension, Hello};
 use crate::registry::RENEGOTIATION_SCSV;
+use crate::starttls::{self, Manner, Protocol};
 use crate::wire;
 
 /// Longest record that is read (RFC 5246, 6.2.3).
@@ -121,12 +122,18 @@ pub(crate) struct Session {
 }
 
 impl Session {
-    /// Connects, sends a hello and reads up to the ServerHelloDone.
+    /// Connects, asks for TLS where the protocol wants that, sends a hello and reads up to the ServerHelloDone.
     ///
     /// # Errors
     /// Where the server ends it, or is not understood; the exchange is recorded all the same.
-    pub(crate) async fn open(cx: &Cx, address: SocketAddr, question: String, offer: Offer) -> Result<Self, Stopped> {
-        let conn = cx.dial(address, question).await.map_err(|failure| Stopped(failure.message))?;
+    pub(crate) async fn open(
+        cx: &Cx,
+        (address, protocol): (SocketAddr, Option<Protocol>),
+        question: String,
+        offer: Offer,
+    ) -> Result<Self, Stopped> {
+        let opened = starttls::open(cx, address, protocol, Manner::Short, question).await;
+        let conn = opened.map_err(|failure| Stopped(failure.message))?;
         let mut session = Self {
             conn,
             patience: cx.patience().min(cx.remaining()),

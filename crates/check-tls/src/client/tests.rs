@@ -115,7 +115,7 @@ impl Probe for Tries {
             let mut facts = Facts::new();
             for suite in &self.suites {
                 let offer = Offer::new(self.version, &[*suite], Some("localhost"));
-                let said = match Session::open(cx, self.address, "try".into(), offer).await {
+                let said = match Session::open(cx, (self.address, None), "try".into(), offer).await {
                     Err(stopped) => format!("open: {}", stopped.0),
                     Ok(mut session) => match session.finish().await {
                         Err(stopped) => format!("finish: {}", stopped.0),

@@ -1,10 +1,11 @@
 //! One exchange of a test, read from the record alone.
 
-use model::{Direction, Ended, Exchange};
+use model::{Direction, Ended, Exchange, Frame};
 use serde::{Deserialize, Serialize};
 
 use crate::client::{ALERT, CHANGE_CIPHER_SPEC, DATA, HANDSHAKE, HEARTBEAT, ServerHello, in_words};
 use crate::hello::Hello;
+use crate::starttls::{self, Manner, Protocol};
 use crate::wire;
 
 /// What an exchange is for.
@@ -17,6 +18,9 @@ pub(super) struct Question {
     pub(super) shape: String,
     /// Which attempt; from 1.
     pub(super) attempt: u32,
+    /// The protocol in which TLS was asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) starttls: Option<Protocol>,
 }
 
 impl Question {
@@ -71,14 +75,17 @@ impl Trial {
     }
 
     fn of(index: u32, exchange: &Exchange) -> Option<Self> {
-        let question = serde_json::from_str(&exchange.question).ok()?;
-        let last = exchange.frames.iter().rposition(|frame| frame.direction == Direction::Sent).map_or(0, |at| at + 1);
+        let question: Question = serde_json::from_str(&exchange.question).ok()?;
+        let frames = within(question.starttls, exchange);
+        let last = frames.iter().rposition(|frame| frame.direction == Direction::Sent).map_or(0, |at| at + 1);
         let received = |frames: &[model::Frame]| -> Vec<u8> {
             let theirs = frames.iter().filter(|frame| frame.direction == Direction::Received);
             theirs.flat_map(|frame| frame.bytes.iter().copied()).collect()
         };
-        let (before, after) = exchange.frames.split_at_checked(last)?;
-        let (before, after, sent) = (received(before), received(after), exchange.bytes(Direction::Sent));
+        let (before, after) = frames.split_at_checked(last)?;
+        let ours = frames.iter().filter(|frame| frame.direction == Direction::Sent);
+        let sent: Vec<u8> = ours.flat_map(|frame| frame.bytes.iter().copied()).collect();
+        let (before, after) = (received(before), received(after));
         let messages = messages(&records(&before).chain(records(&after)).collect::<Vec<_>>());
         let has = |kind: u8| messages.iter().any(|(k, _)| *k == kind);
         let server = messages.iter().find(|(kind, _)| *kind == 2).and_then(|(_, body)| ServerHello::read(body));
@@ -158,6 +165,26 @@ impl Answer {
     }
 }
 
+/// The frames of an exchange without what came before TLS; none where it never began.
+fn within(protocol: Option<Protocol>, exchange: &Exchange) -> Vec<Frame> {
+    let Some(protocol) = protocol else { return exchange.frames.clone() };
+    let Ok(opened) = starttls::after(protocol, Manner::Short, exchange) else { return vec![] };
+    let before = |direction, within: usize| exchange.bytes(direction).len().saturating_sub(within);
+    let mut sent = before(Direction::Sent, opened.sent.len());
+    let mut received = before(Direction::Received, opened.received.len());
+    let mut frames = Vec::new();
+    for frame in &exchange.frames {
+        let skip = if frame.direction == Direction::Sent { &mut sent } else { &mut received };
+        let left = (*skip).min(frame.bytes.len());
+        *skip -= left;
+        let bytes = frame.bytes.get(left..).unwrap_or_default().to_vec();
+        if !bytes.is_empty() {
+            frames.push(Frame { direction: frame.direction, bytes });
+        }
+    }
+    frames
+}
+
 /// Types and contents of the whole records at the front.
 fn records(mut bytes: &[u8]) -> impl Iterator<Item = (u8, &[u8])> {
     std::iter::from_fn(move || {
@@ -187,17 +214,17 @@ fn messages(records: &[(u8, &[u8])]) -> Vec<(u8, Vec<u8>)> {
 
 #[cfg(test)]
 mod tests {
-    use model::Frame;
     use proptest::prelude::*;
 
     use super::*;
 
     proptest! {
         #[test]
-        fn no_record_makes_it_panic(frames: Vec<(bool, Vec<u8>)>) {
+        fn no_record_makes_it_panic(frames: Vec<(bool, Vec<u8>)>, mail: bool) {
             let direction = |sent| if sent { Direction::Sent } else { Direction::Received };
             let frames = frames.into_iter().map(|(sent, bytes)| Frame { direction: direction(sent), bytes }).collect();
-            let question = Question { test: "robot".into(), shape: "right".into(), attempt: 1 }.to_text();
+            let starttls = mail.then_some(Protocol::Smtp);
+            let question = Question { test: "robot".into(), shape: "right".into(), attempt: 1, starttls }.to_text();
             let exchange =
                 Exchange { question, peer: String::new(), at: 0, ended: Ended::Closed, cut: false, frames };
             let trials = Trial::all(&[exchange]);
