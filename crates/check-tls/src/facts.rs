@@ -8,8 +8,8 @@ mod flaws;
 mod starttls;
 
 pub use certificate::{
-    Certificate, CertificateKey, CertificateOutcome, CertificateSignature, Chain, ChainOutcome, NameMatch, NameOutcome,
-    Ocsp, OcspStatus, StoreOutcome, StoreVerdict, Validity,
+    Certificate, CertificateKey, CertificateOutcome, CertificateSignature, Chain, ChainOutcome, KeyMark, KeyMarkName,
+    NameMatch, NameOutcome, Ocsp, OcspStatus, StoreOutcome, StoreVerdict, Validity,
 };
 pub use flaws::{FlawFacts, FlawName, How, KnownFlaw};
 pub use model::Asked;

@@ -11,6 +11,7 @@ mod cx;
 mod drill;
 mod files;
 mod journal;
+pub mod known_keys;
 mod living;
 mod open;
 mod process;

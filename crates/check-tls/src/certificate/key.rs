@@ -1,13 +1,14 @@
 //! Public keys of certificates.
 
 use model::Digest;
+use probe::known_keys;
 use x509_parser::asn1_rs::{Tag, oid};
 use x509_parser::prelude::FromDer as _;
 use x509_parser::public_key::RSAPublicKey;
 use x509_parser::x509::SubjectPublicKeyInfo;
 
 use super::text;
-use crate::facts::CertificateKey;
+use crate::facts::{CertificateKey, KeyMark, KeyMarkName, Presence};
 
 /// The fact about a key.
 pub(crate) fn describe(key: &SubjectPublicKeyInfo<'_>) -> CertificateKey {
@@ -22,13 +23,36 @@ pub(crate) fn describe(key: &SubjectPublicKeyInfo<'_>) -> CertificateKey {
         "1.3.101.113" => ("Ed448", Some(448)),
         other => (ml_dsa(other).unwrap_or(other), None),
     };
+    let spki_sha256 = Digest::of(key.raw).to_string();
     CertificateKey {
+        marks: marks(key, &spki_sha256),
         algorithm: algorithm.to_owned(),
         bits,
         curve: curve.map(str::to_owned).or_else(|| unnamed_curve(key)),
         exponent: exponent(key),
-        spki_sha256: Digest::of(key.raw).to_string(),
+        spki_sha256,
     }
+}
+
+/// Marks of a key. Debian's of 2008 are not looked for: no authority has issued a certificate for one that could still be
+/// in its time.
+fn marks(key: &SubjectPublicKeyInfo<'_>, spki_sha256: &str) -> Vec<KeyMark> {
+    let modulus = rsa(key).map(|(modulus, _)| modulus);
+    let of = |name, test: fn(&[u8]) -> Option<bool>| match modulus.map(test) {
+        None | Some(Some(false)) => KeyMark { name, outcome: Presence::Absent, why: None },
+        Some(Some(true)) => KeyMark { name, outcome: Presence::Present, why: None },
+        Some(None) => {
+            let why = Some("its modulus is longer than this program computes with".to_owned());
+            KeyMark { name, outcome: Presence::NotProven, why }
+        }
+    };
+    let place = known_keys::published(spki_sha256).map(str::to_owned);
+    let outcome = if place.is_some() { Presence::Present } else { Presence::Absent };
+    vec![
+        of(KeyMarkName::Roca, known_keys::is_roca),
+        of(KeyMarkName::ClosePrimes, known_keys::has_close_primes),
+        KeyMark { name: KeyMarkName::Published, outcome, why: place },
+    ]
 }
 
 /// Bits of an RSA modulus without leading zeros; `None` for other keys.

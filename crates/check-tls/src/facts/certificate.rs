@@ -27,6 +27,31 @@ pub struct CertificateKey {
     pub exponent: Option<String>,
     /// SHA-256 of the SubjectPublicKeyInfo.
     pub spki_sha256: String,
+    /// Marks of keys that others can compute or already have.
+    pub marks: Vec<KeyMark>,
+}
+
+/// A mark of a key that others can compute or already have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum KeyMarkName {
+    /// An RSA modulus of Infineon's library (ROCA, CVE-2017-15361).
+    Roca,
+    /// An RSA modulus whose primes lie close (CVE-2022-26320).
+    ClosePrimes,
+    /// The private half is published.
+    Published,
+}
+
+/// Whether a key bears a mark.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct KeyMark {
+    /// Which.
+    pub name: KeyMarkName,
+    /// Whether it shows; keys other than RSA have no modulus, so that its marks are absent.
+    pub outcome: Presence,
+    /// Where the key is published, or why it is not proven.
+    pub why: Option<String>,
 }
 
 /// How a certificate is signed.
