@@ -15,7 +15,7 @@ mod prf;
 mod session;
 mod suite;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 pub(crate) use cipher::{BLOCK, Block};
 pub(crate) use session::{Offer, ServerHello, Session, Stopped, in_words};

@@ -13,6 +13,7 @@ mod data_path;
 pub mod escape;
 mod explain;
 mod facts;
+mod flaws;
 pub mod gitlab;
 mod group;
 pub mod html;

@@ -6,9 +6,9 @@ use model::Facts;
 use crate::Style;
 use crate::facts::{self, Part};
 use crate::paint::{Look, Page};
-use crate::ssh;
 use crate::summary::{self, some_of};
 use crate::tls::{self, Chain, Item, Tls, words};
+use crate::{flaws, ssh};
 
 /// Most items of one list that are shown; `--format json` has all.
 const MOST: usize = 120;
@@ -39,7 +39,7 @@ pub fn scan(target: &str, address: &str, facts: &Facts, style: &Style) -> String
             );
             page.end();
         }
-        None if ssh::draw(&mut page, facts) => {}
+        None if ssh::draw(&mut page, facts) || flaws::draw(&mut page, facts) => {}
         None => draw_parts(&mut page, &facts::parts(facts, &[])),
     }
     page.finish()

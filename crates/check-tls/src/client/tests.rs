@@ -12,9 +12,9 @@ use tokio::sync::mpsc;
 
 use super::{DATA, Offer, Session, Suite};
 
-struct Server {
+pub(crate) struct Server {
     child: Child,
-    address: SocketAddr,
+    pub(crate) address: SocketAddr,
     _folder: tempfile::TempDir,
 }
 
@@ -66,11 +66,17 @@ fn s_server(arguments: &[&str]) -> Server {
     Server { child, address, _folder: folder }
 }
 
-fn gnutls(priority: &str) -> Server {
+/// What GnuTLS still has.
+pub(crate) const EVERYTHING: &str = "NORMAL:+VERS-TLS1.0:+VERS-TLS1.1:+RSA:+DHE-RSA:+AES-128-CBC:+AES-256-CBC:+SHA1:\
+    +SHA256:+SHA384:+SIGN-RSA-SHA1:%COMPAT";
+
+/// GnuTLS's own server with these priorities and arguments.
+pub(crate) fn gnutls(priority: &str, arguments: &[&str]) -> Server {
     let folder = keys();
     let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     let child = Command::new("gnutls-serv")
         .current_dir(folder.path())
+        .args(arguments)
         .args(["--http", "--quiet", "--port", &port.to_string(), "--priority", priority])
         .args(["--x509certfile", "rsa.pem", "--x509keyfile", "rsa.key"])
         .args(["--x509certfile", "ec.pem", "--x509keyfile", "ec.key"])
@@ -176,9 +182,7 @@ async fn handshakes_with_openssl_are_finished_in_every_version_and_suite() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn handshakes_with_gnutls_are_finished() {
-    let server = gnutls(
-        "NORMAL:+VERS-TLS1.0:+VERS-TLS1.1:+RSA:+DHE-RSA:+AES-128-CBC:+AES-256-CBC:+SHA1:+SHA256:+SHA384:+SIGN-RSA-SHA1:%COMPAT",
-    );
+    let server = gnutls(EVERYTHING, &[]);
     for version in [0x0301, 0x0302, 0x0303] {
         // GnuTLS has no SHA-384 in CBC mode, nor SHA-256 with ECDHE in all builds.
         let suites: Vec<u16> = all(version).into_iter().filter(|id| ![0xc028, 0xc024].contains(id)).collect();

@@ -1,5 +1,6 @@
 //! The tests of flaws against peers that have them, and one that has none.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,14 +11,15 @@ use tokio::sync::mpsc;
 
 use super::{FlawProbe, SORT};
 use crate::client::peer::{Flaw, Peer};
+use crate::client::tests::{EVERYTHING, gnutls};
 use crate::facts::FlawName;
 
-async fn look(peer: &Peer) -> (Value, Vec<Exchange>) {
-    let spec = crate::target::TlsTarget::new(peer.address.to_string()).resolve(peer.address.ip()).unwrap();
+async fn look(address: SocketAddr) -> (Value, Vec<Exchange>) {
+    let spec = crate::target::TlsTarget::new(address.to_string()).resolve(address.ip()).unwrap();
     let target = Target {
         name: "peer".into(),
         of: "peer".into(),
-        address: peer.address.to_string(),
+        address: address.to_string(),
         labels: Default::default(),
         discovered: false,
         subject: Subject { sort: SORT.into(), spec: serde_json::to_value(spec).unwrap() },
@@ -44,7 +46,7 @@ fn outcomes(facts: &Value) -> Vec<(String, String)> {
 /// The peer has these flaws, and none of the others.
 async fn has(flaw: Flaw, version: u16, wanted: &[&str]) -> (Value, Vec<Exchange>) {
     let peer = Peer::start(flaw, version);
-    let (facts, exchanges) = look(&peer).await;
+    let (facts, exchanges) = look(peer.address).await;
     let found = outcomes(&facts);
     assert_eq!(found.len(), FlawName::ALL.len());
     for (name, outcome) in &found {
@@ -82,7 +84,7 @@ async fn oracles_of_rsa_padding_are_found() {
 #[tokio::test(flavor = "multi_thread")]
 async fn answers_at_random_prove_nothing() {
     let peer = Peer::start(Flaw::Fickle, 0x0303);
-    let (facts, _) = look(&peer).await;
+    let (facts, _) = look(peer.address).await;
     for (name, outcome) in outcomes(&facts) {
         assert_eq!(outcome, "not_proven", "{name}: {facts:#}");
     }
@@ -123,9 +125,20 @@ async fn compression_is_found() {
 async fn a_server_that_blocks_us_is_not_called_sound() {
     for after in [10, 30] {
         let peer = Peer::start(Flaw::Blocks(after), 0x0303);
-        let (facts, _) = look(&peer).await;
+        let (facts, _) = look(peer.address).await;
         for (name, outcome) in outcomes(&facts) {
             assert_eq!(outcome, "not_proven", "{name} after {after}: {facts:#}");
         }
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn gnutls_has_none_and_drops_heartbeats_that_claim_too_much() {
+    let server = gnutls(EVERYTHING, &["--heartbeat"]);
+    let (facts, _) = look(server.address).await;
+    for (name, outcome) in outcomes(&facts) {
+        assert_eq!(outcome, "absent", "{name}: {facts:#}");
+    }
+    let heartbleed = facts["flaws"].as_array().unwrap().iter().find(|flaw| flaw["name"] == "heartbleed").unwrap();
+    assert_eq!(heartbleed["how"], "demonstrated", "{heartbleed}");
 }
