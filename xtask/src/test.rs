@@ -11,8 +11,10 @@ use crate::{docs, tidy};
 /// What the tests need from Debian: the program that shows that it is there, and the package that brings it.
 ///
 /// Without one of them its tests fail; nothing is skipped in silence.
-const PACKAGES: [(&str, &str); 30] = [
+const PACKAGES: [(&str, &str); 32] = [
     ("nginx", "nginx"),
+    ("apache2", "apache2-bin"),
+    ("haproxy", "haproxy"),
     ("openssl", "openssl"),
     ("sshd", "openssh-server"),
     ("dropbear", "dropbear-bin"),

@@ -1,12 +1,14 @@
 //! The probe `server-config`: what the configuration files of a server declare, before or after they are deployed.
 //!
 //! The files are read by parsers of our own, not by the servers' tools: those load modules, open logs, resolve names and
-//! need keys that a checkout does not hold (`nginx -T`, `doveconf`), and are seldom installed where a
+//! need keys that a checkout does not hold (`nginx -T`, `apachectl -t`, `haproxy -c`), and are seldom installed where a
 //! gate runs. Tests compare with the tools.
 
+mod apache;
 mod ciphers;
 mod dovecot;
 mod found;
+mod haproxy;
 mod nginx;
 pub(crate) mod openssh;
 mod postfix;
@@ -88,6 +90,8 @@ fn facts(spec: &ConfigSpec, tree: Tree) -> ServerConfigFacts {
     let entry = tree::below("", &spec.path);
     match spec.server {
         ConfigServer::Nginx => nginx::read(&mut found, &entry),
+        ConfigServer::Apache => apache::read(&mut found, &entry),
+        ConfigServer::Haproxy => haproxy::read(&mut found, &entry),
         ConfigServer::Postfix => postfix::read(&mut found, &entry),
         ConfigServer::Dovecot => dovecot::read(&mut found, &entry),
         ConfigServer::Openssh => found.tree.unknown(&entry, "it is read by another probe"),

@@ -1,5 +1,5 @@
-//! What a server's configuration files declare, read from the files alone: one shape for nginx, Postfix and
-//! Dovecot.
+//! What a server's configuration files declare, read from the files alone: one shape for nginx, Apache, HAProxy, Postfix
+//! and Dovecot.
 
 use std::path::Path;
 
@@ -15,6 +15,10 @@ use super::{NotRead, Outcome};
 pub enum ConfigServer {
     /// nginx.
     Nginx,
+    /// Apache httpd 2.4.
+    Apache,
+    /// HAProxy.
+    Haproxy,
     /// Postfix.
     Postfix,
     /// Dovecot.
@@ -30,6 +34,12 @@ pub struct ConfigTarget {
     /// Path of `nginx.conf`.
     #[serde(default)]
     pub nginx: Option<String>,
+    /// Path of `apache2.conf` or `httpd.conf`.
+    #[serde(default)]
+    pub apache: Option<String>,
+    /// Path of `haproxy.cfg`.
+    #[serde(default)]
+    pub haproxy: Option<String>,
     /// Path of the folder that holds `main.cf` and `master.cf`.
     #[serde(default)]
     pub postfix: Option<String>,
@@ -57,7 +67,14 @@ impl ConfigTarget {
             *root = join(root);
             return within;
         }
-        let paths = [&mut within.nginx, &mut within.postfix, &mut within.dovecot, &mut within.openssh];
+        let paths = [
+            &mut within.nginx,
+            &mut within.apache,
+            &mut within.haproxy,
+            &mut within.postfix,
+            &mut within.dovecot,
+            &mut within.openssh,
+        ];
         for path in paths.into_iter().flatten() {
             *path = join(path);
         }
@@ -71,17 +88,18 @@ impl ConfigTarget {
     pub fn resolve(&self) -> Result<ConfigSpec, String> {
         let all = [
             (ConfigServer::Nginx, &self.nginx),
+            (ConfigServer::Apache, &self.apache),
+            (ConfigServer::Haproxy, &self.haproxy),
             (ConfigServer::Postfix, &self.postfix),
             (ConfigServer::Dovecot, &self.dovecot),
             (ConfigServer::Openssh, &self.openssh),
         ];
         let mut given = all.iter().filter_map(|(server, path)| Some((*server, (*path).clone()?)));
         let (Some((server, path)), None) = (given.next(), given.next()) else {
-            return Err(
-                "a configuration is that of one server: one of 'nginx', 'postfix', 'dovecot', 'openssh', with \
-                        a path (others are not read; audit the running server with 'tls:' instead)"
-                    .to_owned(),
-            );
+            return Err("a configuration is that of one server: one of 'nginx', 'apache', 'haproxy', 'postfix', \
+                        'dovecot', 'openssh', with a path (others are not read; audit the running server with 'tls:' \
+                        instead)"
+                .to_owned());
         };
         let digits = |text: &String| text.starts_with(|c: char| c.is_ascii_digit()) && text.len() <= 40;
         if let Some(version) = self.version.as_ref().filter(|version| !digits(version)) {
