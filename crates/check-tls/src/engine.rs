@@ -72,6 +72,11 @@ impl Answer {
         self.trial.as_ref().is_some_and(|trial| matches!(trial.said(), Said::Declined(_) | Said::Dropped))
     }
 
+    /// The scheme that signed its key exchange.
+    pub(crate) fn scheme(&self) -> Option<u16> {
+        self.trial.as_ref()?.reply.key_exchange.as_ref()?.scheme()
+    }
+
     pub(crate) fn alert(&self) -> Option<u8> {
         self.trial.as_ref()?.reply.alert.map(|alert| alert.code)
     }

@@ -94,7 +94,8 @@ pub(super) const FEW_GROUPS: &[u16] = &[0x11ec, 0x001d, 0x0017, 0x0018];
 pub(super) fn groups(chosen: u16, open: &[u16]) -> Vec<u16> {
     let usual = |id: &u16| open.contains(id);
     match chosen {
-        0x11ec | 0x001d | 0x0017 => FAVOURITES.iter().copied().filter(usual).collect(),
+        // Who has X25519MLKEM768 has it first.
+        0x11ec | 0x001d | 0x0017 => FAVOURITES.iter().copied().filter(|id| *id != 0x11ec && usual(id)).collect(),
         _ => {
             let at = GROUPS_IN_USE.iter().position(|id| *id == chosen).map_or(GROUPS_IN_USE.len(), |at| at + 1);
             GROUPS_IN_USE.get(at..).unwrap_or_default().iter().copied().filter(usual).collect()

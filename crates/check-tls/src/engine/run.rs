@@ -7,6 +7,7 @@ use futures::future::{join, join_all, join3};
 use probe::Cx;
 
 use super::older::Spoken;
+use super::tls13::share;
 use super::{Answer, Ask, Engine, offers, predict};
 use crate::derive::record::Record;
 use crate::derive::versions::standing;
@@ -64,15 +65,20 @@ pub(crate) async fn run(cx: &Cx, spec: &TlsSpec, address: SocketAddr) {
         let names = join(names, engine.injection());
         join(join3(behaviours, fallback, ssl2), join(names, engine.send_canary(2))).await;
     };
-    let (all, _) = join(engine.versions(&first, &first13, &others), sides).await;
+    let ((all, known), _) = join(engine.versions(&first, &first13, &others), sides).await;
     let wave = all.iter().map(|s| s.wave).max().unwrap_or(2);
-    engine.controls(&all, wave).await;
+    let canary = async {
+        if modern {
+            engine.send_canary(wave).await;
+        }
+    };
+    join3(engine.controls(&all, wave), engine.other_chains(known), canary).await;
     engine.again(wave + 1).await;
     if !modern {
         // Old stacks have died of it, so that it comes last, and the canary tells whether the server is still well.
         engine.ssl2(wave + 2).await;
+        engine.send_canary(wave + 3).await;
     }
-    engine.send_canary(wave + 3).await;
 }
 
 /// Whether an answer is TLS at all.
@@ -87,8 +93,8 @@ impl Engine<'_> {
     }
 
     /// Suites, groups, schemes and order of every version that is spoken. Newer versions tell what older ones will choose.
-    async fn versions(&self, first: &[Answer], first13: &Answer, others: &Answer) -> Vec<Spoken> {
-        let [first12, older @ ..] = first else { return Vec::new() };
+    async fn versions(&self, first: &[Answer], first13: &Answer, others: &Answer) -> (Vec<Spoken>, Option<u16>) {
+        let [first12, older @ ..] = first else { return (Vec::new(), None) };
         let suites12 = self.suites(VersionName::Tls12, first12, &[]);
         let key_exchange12 = async {
             let speaks = first12.version() == Some(VersionName::Tls12);
@@ -101,12 +107,25 @@ impl Engine<'_> {
             if modern { self.full(self.sni.as_deref(), Signatures::Any).await } else { None }
         };
         let modern = join(self.tls13_version(first13, others), full);
-        let (suites12, key_exchange12, (modern, known)) = join3(suites12, key_exchange12, modern).await;
+        // What TLS 1.2 signed with tells what TLS 1.3 will, and its first answer which key share is good.
+        let signed12: Vec<u16> = first12.scheme().into_iter().collect();
+        let group = first13.chosen().and_then(|hello| hello.group).filter(|group| share(*group).is_some());
+        let early = group.filter(|_| !signed12.is_empty());
+        let schemes = async {
+            if let Some(group) = early {
+                self.schemes(group, &signed12, None, 2).await;
+            }
+        };
+        let modern = join(modern, schemes);
+        let (suites12, key_exchange12, ((modern, known), ())) = join3(suites12, key_exchange12, modern).await;
 
         let schemes = async {
-            let Some(modern) = &modern else { return };
-            self.schemes(modern, known, modern.spoken.wave).await;
-            self.other_chains(known).await;
+            let Some(modern) = modern.as_ref().filter(|_| early.is_none()) else { return };
+            let record = Record::new(&self.cx.exchanges());
+            let signed = record.entries.iter().filter_map(|e| e.trial.reply.key_exchange.as_ref()?.scheme());
+            let signed: Vec<u16> = signed.collect();
+            let Some(group) = modern.groups.iter().copied().find(|group| share(*group).is_some()) else { return };
+            self.schemes(group, &signed, known, modern.spoken.wave).await;
         };
         let order13 = async {
             if let Some(modern) = &modern {
@@ -134,7 +153,7 @@ impl Engine<'_> {
         let mut all: Vec<Spoken> = modern.map(|modern| modern.spoken).into_iter().collect();
         all.extend(suites12);
         all.extend(older.into_iter().flatten());
-        all
+        (all, known)
     }
 
     /// Accepted suites in the order in which the server chose them, as far as that is known.

@@ -3,7 +3,6 @@
 use super::older::Spoken;
 use super::removal::{Search, Side};
 use super::{Answer, Ask, Engine, offers, predict};
-use crate::derive::record::Record;
 use crate::derive::schemes::FLIGHT;
 use crate::facts::VersionName;
 use crate::handshake::{self, Offer, Signatures};
@@ -33,7 +32,7 @@ const P256: (u16, [u8; 65]) = (
 /// What the engine learnt of TLS 1.3.
 pub(super) struct Modern {
     pub(super) spoken: Spoken,
-    groups: Vec<u16>,
+    pub(super) groups: Vec<u16>,
 }
 
 impl Engine<'_> {
@@ -144,17 +143,13 @@ impl Engine<'_> {
     }
 
     /// Signature schemes. A server that can sign with none of those offered refuses before its ServerHello, or sends an
-    /// alert instead of a certificate behind it. `known` is the scheme of a full handshake.
-    pub(super) async fn schemes(&self, modern: &Modern, known: Option<u16>, wave: u32) -> u32 {
-        let share = if modern.groups.contains(&X25519.0) {
-            (X25519.0, X25519.1.to_vec())
-        } else if modern.groups.contains(&P256.0) {
-            (P256.0, P256.1.to_vec())
-        } else {
-            return wave;
-        };
+    /// alert instead of a certificate behind it. `group` is one that it accepts, `signed` are schemes that it signed with,
+    /// of which `known` in a full handshake of this version.
+    pub(super) async fn schemes(&self, group: u16, signed: &[u16], known: Option<u16>, wave: u32) -> u32 {
+        let Some(share) = share(group) else { return wave };
         let ask = |schemes: &[u16], wave| {
-            let mut hello = offers::tls13(self.sni.as_deref(), &modern.spoken.suites, &[share.0], schemes, false);
+            let suites = offers::tls13_suites();
+            let mut hello = offers::tls13(self.sni.as_deref(), &suites, &[share.0], schemes, false);
             for extension in &mut hello.extensions {
                 if let Extension::KeyShare(shares) = extension {
                     *shares = vec![share.clone()];
@@ -163,9 +158,8 @@ impl Engine<'_> {
             Ask { purpose: Purpose::Schemes, version: VersionName::Tls13, wave, hello, until: Until::Done }
         };
         // The families that signed elsewhere one by one, the rest as one offer that is likely to be refused.
-        let record = Record::new(&self.cx.exchanges());
-        let signed = record.entries.iter().filter_map(|e| e.trial.reply.key_exchange.as_ref()?.scheme());
-        let mut families: Vec<&str> = signed.chain(known).map(family).filter(|family| *family != "none").collect();
+        let mut families: Vec<&str> = signed.iter().copied().chain(known).map(family_of_key).collect();
+        families.retain(|family| *family != "none");
         families.sort_unstable();
         families.dedup();
         let (ours, rest): (Vec<u16>, Vec<u16>) =
@@ -190,6 +184,15 @@ impl Engine<'_> {
             sets = next;
         }
         wave
+    }
+}
+
+/// A public value of a group for a handshake that is never finished.
+pub(super) fn share(group: u16) -> Option<(u16, Vec<u8>)> {
+    match group {
+        group if group == X25519.0 => Some((group, X25519.1.to_vec())),
+        group if group == P256.0 => Some((group, P256.1.to_vec())),
+        _ => None,
     }
 }
 
@@ -218,4 +221,13 @@ fn family(id: u16) -> &'static str {
         .into_iter()
         .find(|family| info.name.starts_with(family))
         .unwrap_or("none")
+}
+
+/// The family of TLS 1.3 for a key that signed with this.
+fn family_of_key(id: u16) -> &'static str {
+    match scheme(id).map_or("", |info| info.name) {
+        name if name.starts_with("rsa_pkcs1") => "rsa_pss_rsae",
+        name if name.starts_with("ecdsa") => "ecdsa",
+        _ => family(id),
+    }
 }
