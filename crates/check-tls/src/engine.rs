@@ -166,7 +166,7 @@ impl<'a> Engine<'a> {
 
     /// After a connection that brought nothing: does the server still answer what it answered before? Where not, it gets
     /// time, fewer connections at once and fewer per second, until it does. False where it had to get any.
-    async fn is_well(&self, began: Instant, attempt: u32, wave: u32) -> bool {
+    pub(crate) async fn is_well(&self, began: Instant, attempt: u32, wave: u32) -> bool {
         let pause = self.cx.patience() / 50;
         let mut well = self.well.lock().await;
         if well.is_some_and(|at| at > began) {

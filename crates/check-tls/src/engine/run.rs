@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 
 use futures::future::{join, join_all, join3};
 use probe::Cx;
+use tokio::time::Instant;
 
 use super::older::Spoken;
 use super::tls13::share;
@@ -21,6 +22,9 @@ use crate::trial::Purpose;
 
 /// TLS 1.2 and older, newest first.
 const OLDER: [VersionName; 4] = [VersionName::Tls12, VersionName::Tls11, VersionName::Tls10, VersionName::Ssl3];
+
+/// Attempts at SSL 2.0 with a server that does not answer its canary either.
+const MOST_SSL2: u32 = 6;
 
 /// Asks a server everything.
 pub(crate) async fn run(cx: &Cx, spec: &TlsSpec, address: SocketAddr) {
@@ -330,12 +334,20 @@ impl Engine<'_> {
     async fn ssl2(&self, wave: u32) {
         let hello = Hello::bare(VersionName::Ssl3, &[]);
         let ask = Ask { purpose: Purpose::Ssl2, version: VersionName::Ssl2, wave, hello, until: Until::Hello };
-        for attempt in 1..=2 {
+        let (mut attempt, mut left) = (1, 2);
+        while left > 0 {
+            let began = Instant::now();
             let (trial, over) = self.once(&ask, attempt).await;
             let reply = trial.as_ref().map(|t| &t.reply);
             if over || reply.is_some_and(|r| r.ssl2.is_some() || r.alert.is_some() || r.broken.is_some()) {
                 return;
             }
+            left -= 1;
+            if attempt < MOST_SSL2 && !self.is_well(began, attempt, wave).await {
+                // It had no connection left for anybody.
+                left = 1.max(left);
+            }
+            attempt += 1;
         }
     }
 }

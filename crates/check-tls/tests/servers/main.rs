@@ -4,5 +4,6 @@
 mod brute;
 mod hostile;
 mod lab;
+mod limited;
 mod real;
 mod registry;
