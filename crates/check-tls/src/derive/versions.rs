@@ -161,7 +161,8 @@ fn standing_of(record: &Record, name: VersionName, suites: &Suites) -> Standing 
     let sequence: Vec<u16> = suites.accepted.iter().map(|(id, _)| *id).collect();
     let accepted: BTreeSet<u16> = sequence.iter().copied().collect();
     // Chosen over another one that was listed before it, and over one that was listed behind it.
-    let (mut strictly, mut by_list): (BTreeSet<(u16, u16)>, BTreeSet<(u16, u16)>) = Default::default();
+    let mut strictly: BTreeSet<(u16, u16)> = BTreeSet::new();
+    let mut by_list: BTreeSet<(u16, u16)> = BTreeSet::new();
     for (entry, hello) in record.chosen(name).filter(|(e, _)| e.asks(&FREE)) {
         let offered = entry.trial.offer.as_ref().map(crate::hello::Hello::real_suites).unwrap_or_default();
         let mut behind = false;
