@@ -207,6 +207,8 @@ fn only_the_canary_is_too_little() -> Result<()> {
     let canary = files(&redis.dump(), "", "max_age: 26h, min_bytes: 100kB")?;
     ensure!(canary.fact("backup", "/catalogue/snapshots/0/objects")? == 1, "{}", canary.finished);
     verdict(&canary, "BAK-SIZE", "inconclusive")?;
+    verdict(&files(&redis.dump(), "", "max_age: 26h, min_objects: 2")?, "BAK-SIZE", "fail")?;
+    verdict(&files(&redis.dump(), "", "max_age: 26h, min_objects: 1")?, "BAK-SIZE", "pass")?;
     // A cluster is never small; how much must be in it the inventory says.
     let cluster = Pgbackrest::good(Cipher::None)?;
     verdict(&stanza(&cluster, "databases: [main], min_bytes: 1GiB", "")?, "BAK-SIZE", "fail")

@@ -319,9 +319,13 @@ fn sizes(name: &str, of: &[&Snapshot]) -> Sizes {
         .filter(|s| at.zip(point(s)).is_none_or(|(newest, p)| seconds_between(p, newest) <= WINDOW))
         .collect();
     let before: Vec<&Snapshot> = recent.iter().rev().skip(1).take(MEDIAN_OF).copied().collect();
-    let measured = recent.iter().filter(|s| s.bytes.is_some() || s.files.is_some()).count();
-    // An empty database may have no size, and its having no object is all the more to be told.
-    let known = newest.is_some_and(|s| s.bytes.is_some() || s.files.is_some() || s.objects == Some(0));
+    let sizes_of = |s: &Snapshot| [s.bytes, s.files, s.objects];
+    // Bytes of one and keys of another can't be compared.
+    let alike = |s: &Snapshot, newest: &Snapshot| {
+        sizes_of(s).iter().zip(sizes_of(newest)).any(|(one, other)| one.is_some() && other.is_some())
+    };
+    let measured = recent.iter().filter(|s| newest.is_some_and(|newest| alike(s, newest))).count();
+    let known = newest.is_some_and(|s| sizes_of(s).iter().any(Option::is_some));
     let why = (!known).then(|| "the size of the newest copy is not known".to_owned());
     Sizes {
         name: name.to_owned(),
@@ -334,8 +338,10 @@ fn sizes(name: &str, of: &[&Snapshot]) -> Sizes {
         newest_objects: newest.and_then(|s| s.objects),
         largest_files: recent.iter().filter_map(|s| s.files).max(),
         largest_bytes: recent.iter().filter_map(|s| s.bytes).max(),
+        largest_objects: recent.iter().filter_map(|s| s.objects).max(),
         median_files: median(before.iter().filter_map(|s| s.files)),
         median_bytes: median(before.iter().filter_map(|s| s.bytes)),
+        median_objects: median(before.iter().filter_map(|s| s.objects)),
         newest_stored: newest.and_then(|s| s.stored),
         median_stored: median(before.iter().filter_map(|s| s.stored)),
     }

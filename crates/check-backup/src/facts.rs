@@ -143,6 +143,8 @@ pub struct Expected {
     pub min_files: Option<i64>,
     /// Least number of bytes in the newest copy, before compression.
     pub min_bytes: Option<i64>,
+    /// Least number of objects or keys of a database in the newest copy.
+    pub min_objects: Option<i64>,
 }
 
 /// Whether copies are encrypted by what keeps them.
@@ -358,7 +360,7 @@ pub struct Sizes {
     pub outcome: Outcome,
     /// What stood in the way.
     pub why: Option<String>,
-    /// How many copies were measured, of those in the last 90 days before the newest.
+    /// How many copies were measured as the newest one was, itself included, of those in the last 90 days before it.
     pub measured: i64,
     /// How many there are in that time.
     pub of: i64,
@@ -372,10 +374,14 @@ pub struct Sizes {
     pub largest_files: Option<i64>,
     /// Most bytes, likewise.
     pub largest_bytes: Option<i64>,
+    /// Most objects or keys, likewise.
+    pub largest_objects: Option<i64>,
     /// The median of the seven copies before the newest.
     pub median_files: Option<i64>,
     /// The median of their bytes.
     pub median_bytes: Option<i64>,
+    /// The median of their objects or keys.
+    pub median_objects: Option<i64>,
     /// Bytes that the newest copy added to the store.
     pub newest_stored: Option<i64>,
     /// The median of what the seven copies before the newest added.

@@ -302,6 +302,8 @@ pub struct Expect {
     pub min_files: Option<u64>,
     /// Least size before compression (`1GiB`).
     pub min_bytes: Option<String>,
+    /// Least number of objects of a database (tables, views, …), or of keys in a Redis snapshot.
+    pub min_objects: Option<u64>,
 }
 
 /// What the probes are given: a declared target with everything in numbers and paths made absolute.
@@ -374,6 +376,7 @@ impl BackupTarget {
                 None => None,
                 Some(text) => Some(bytes(text).map_err(|m| ("expect.min_bytes".to_owned(), m))?),
             },
+            min_objects: e.min_objects.map(|n| i64::try_from(n).unwrap_or(i64::MAX)),
         };
         let drill = self.drill.as_ref();
         let span_of = |field: &str, text: Option<&String>| match text {

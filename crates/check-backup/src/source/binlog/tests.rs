@@ -10,7 +10,7 @@ fn file(number: u8) -> Vec<u8> {
     std::fs::read(format!("{folder}/bin.00000{number}")).unwrap()
 }
 
-fn look(number: u8) -> (String, Head, End) {
+fn look(number: u8) -> (String, Head, Last) {
     let bytes = file(number);
     let head = head(&bytes).unwrap();
     let end = head.end(&bytes, bytes.len() as u64);
@@ -20,16 +20,46 @@ fn look(number: u8) -> (String, Head, End) {
 #[test]
 fn what_a_server_wrote() {
     let (one, two, three) = (look(1), look(2), look(3));
-    assert_eq!(one.2, End::Rotates("bin.000002".to_owned()));
-    assert_eq!(three.2, End::Stops);
+    assert_eq!(one.2.end, End::Rotates("bin.000002".to_owned()));
+    assert_eq!(three.2.end, End::Stops);
+    assert_eq!(one.2.gtid, Some(((0, 1), 3)));
     assert_eq!(one.1.before, Some(Positions::new()));
     assert_eq!(two.1.before, Some(Positions::from([((0, 1), 3)])));
     assert_eq!((link(&one, &two), link(&two, &three)), (Ok(None), Ok(None)));
     assert!(link(&one, &three).unwrap().unwrap().contains("goes on in bin.000002"));
     // A shutdown names no successor; the positions tell.
-    let stopped = |of: &(String, Head, End)| (of.0.clone(), of.1.clone(), End::Stops);
+    let stopped =
+        |of: &(String, Head, Last)| (of.0.clone(), of.1.clone(), Last { end: End::Stops, gtid: None, ..of.2.clone() });
     assert!(link(&stopped(&three), &two).unwrap().unwrap().contains("another history"));
     assert!(link(&stopped(&three), &one).unwrap_err().contains("does not tell"));
+}
+
+#[test]
+fn what_another_server_wrote_does_not_follow() {
+    let (one, two) = (look(1), look(2));
+    let other = |change: &dyn Fn(&mut Head)| {
+        let mut other = two.clone();
+        change(&mut other.1);
+        link(&one, &other)
+    };
+    // Of the same domain and server, with more transactions than this one ever had.
+    let more = other(&|head| head.before = Some(Positions::from([((0, 1), 900)])));
+    assert!(more.clone().unwrap().unwrap().contains("does not begin there"), "{more:?}");
+    let server = other(&|head| head.before = Some(Positions::from([((0, 2), 900)])));
+    assert!(server.clone().unwrap().unwrap().contains("another history"), "{server:?}");
+    // A whole domain can be taken out.
+    let domain = other(&|head| head.before = Some(Positions::from([((7, 1), 3)])));
+    assert!(domain.clone().unwrap_err().contains("does not tell"), "{domain:?}");
+    // What carries no positions is known by its server and its time alone.
+    assert_eq!(other(&|head| head.before = None), Ok(None));
+    let bare = |change: &dyn Fn(&mut Head)| other(&|head| (head.before, _) = (None, change(head)));
+    assert!(bare(&|head| head.server = 2).unwrap_err().contains("by the server 2"));
+    assert!(bare(&|head| head.begun = one.2.at + 601).unwrap_err().contains("another server"));
+    assert!(bare(&|head| head.begun = one.2.at - 601).unwrap_err().contains("another server"));
+    assert_eq!(
+        (bare(&|head| head.begun = one.2.at + 600), bare(&|head| head.begun = one.2.at - 600)),
+        (Ok(None), Ok(None))
+    );
 }
 
 #[test]
@@ -37,12 +67,12 @@ fn what_is_cut_does_not_end() {
     let bytes = file(1);
     let head = head(&bytes).unwrap();
     for length in 0..bytes.len() {
-        assert_eq!(head.end(&bytes[..length], length as u64), End::Open, "{length}");
+        assert_eq!(head.end(&bytes[..length], length as u64).end, End::Open, "{length}");
     }
     // A file that was cut inside and kept its end is as long as its last event does not say.
     let mut spliced = bytes.clone();
     spliced.drain(400..440);
-    assert_eq!(head.end(&spliced, spliced.len() as u64), End::Open);
+    assert_eq!(head.end(&spliced, spliced.len() as u64).end, End::Open);
 }
 
 #[test]
@@ -58,7 +88,7 @@ fn a_changed_head_or_end_is_seen() {
     for at in bytes.len() - 41..bytes.len() {
         let mut changed = bytes.clone();
         changed[at] ^= 0x55;
-        assert_eq!(sound.end(&changed, changed.len() as u64), End::Open, "{at}");
+        assert_eq!(sound.end(&changed, changed.len() as u64).end, End::Open, "{at}");
     }
 }
 
@@ -82,7 +112,7 @@ proptest! {
             bytes[..4].copy_from_slice(MAGIC);
         }
         let _ = head(&bytes);
-        let any = Head { checksums: marked, encrypted: false, before: None };
+        let any = Head { checksums: marked, encrypted: false, before: None, begun: 0, server: 1 };
         let _ = any.end(&bytes, bytes.len() as u64);
         let _ = begins(&bytes, 7);
     }

@@ -11,7 +11,7 @@ use super::chain::{PACKED, Pair};
 use crate::facts::{Continuity, Outcome, Snapshot};
 use crate::format::Format;
 use crate::pattern;
-use crate::source::binlog::{End, HEAD, Head, TAIL, base, begins, head, link, numbered};
+use crate::source::binlog::{HEAD, Head, Last, TAIL, base, begins, head, link, numbered};
 
 /// Files that are looked into.
 const MOST_FILES: usize = 10_000;
@@ -89,7 +89,7 @@ async fn unbroken(cx: &Cx, held: &Held) -> Result<Option<String>, String> {
         }
     }
     // A break that is certain outweighs what is not known.
-    let (mut last, mut unknown) = (None::<(String, Head, End)>, None);
+    let (mut last, mut unknown) = (None::<(String, Head, Last)>, None);
     for (bare, path) in held.files.values() {
         let seen = match look(cx, bare, path).await {
             Ok(seen) => seen,
@@ -111,8 +111,8 @@ async fn unbroken(cx: &Cx, held: &Held) -> Result<Option<String>, String> {
     unknown.map_or(Ok(None), Err)
 }
 
-/// The head and the end of a file. `Err(Ok(_))`: it is damaged. `Err(Err(_))`: it can't be looked at.
-async fn look(cx: &Cx, bare: &str, path: &str) -> Result<(Head, End), Result<String, String>> {
+/// The head of a file, and how it ends. `Err(Ok(_))`: it is damaged. `Err(Err(_))`: it can't be looked at.
+async fn look(cx: &Cx, bare: &str, path: &str) -> Result<(Head, Last), Result<String, String>> {
     if base(path) != bare {
         return Err(Err("it is compressed, so that nothing shows whether it is whole".to_owned()));
     }
