@@ -54,7 +54,17 @@ enum Task {
         names: Vec<String>,
     },
     /// Measure side by side with other scanners, those that are installed.
-    Bench,
+    Bench {
+        /// `tls` or `ssh`; both if left out.
+        #[arg(value_parser = ["tls", "ssh"])]
+        what: Option<String>,
+        /// Run the slow ones on every server and over every distance: half an hour.
+        #[arg(long)]
+        full: bool,
+        /// A program to measure instead of building one.
+        #[arg(long)]
+        probity: Option<std::path::PathBuf>,
+    },
     /// Begin a control: a skeleton in policies/controls/ and one in policies/tests/.
     NewControl {
         /// Its id, such as TLS-PROTO-LEGACY.
@@ -70,7 +80,7 @@ fn main() -> ExitCode {
         Task::Docs { check } => docs::pages(check).and_then(|()| docs::samples(check)),
         Task::Schema { check } => docs::schemas(check),
         Task::Lab { names } => lab::foreground(&names),
-        Task::Bench => bench::run_all(),
+        Task::Bench { what, full, probity } => bench::run_all(what.as_deref(), full, probity),
         Task::NewControl { id } => new_control::run(&id),
     };
     match result {
