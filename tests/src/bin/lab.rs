@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 use tests::{
     Authority, Behaviour, Hostile, Identity, Key, Leaf, Nginx, NginxTls, OpensslServer, Relay, RelayCounts, Restic,
-    Sshd, Stunnel,
+    Sshd, Stunnel, cipher_ids,
 };
 
 /// What can be started.
