@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test may fail")]
 
 mod brute;
+mod generated;
 mod hostile;
 mod lab;
 mod limited;
