@@ -16,12 +16,14 @@ pub(super) struct Run {
     pub(super) seconds: f64,
     /// The most memory that it had resident (`VmHWM`), MB.
     pub(super) peak_mb: f64,
+    /// Processor time of the run and of all that it waited for, s; to a hundredth.
+    pub(super) cpu: f64,
 }
 
 /// Runs a command to its end, and fails where it does not end with one of the codes.
 pub(super) fn run(command: &mut Command, codes: &[i32]) -> Result<Run> {
     let line = shown(command);
-    let start = Instant::now();
+    let (start, before) = (Instant::now(), of_children());
     let mut child = command
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
@@ -44,12 +46,21 @@ pub(super) fn run(command: &mut Command, codes: &[i32]) -> Result<Run> {
     let status = child.wait()?;
     let seconds = start.elapsed().as_secs_f64();
     let stdout = reader.join().ok().context("the reader broke")??;
+    let cpu = of_children() - before;
     let peak_mb = watcher.join().ok().context("the watcher broke")?;
     if !status.code().is_some_and(|code| codes.contains(&code)) {
         bail!("`{line}` ended with {status}:\n{stdout}\n{stderr}");
     }
     let output = Output { status, stdout: stdout.into_bytes(), stderr: stderr.into_bytes() };
-    Ok(Run { output, seconds, peak_mb })
+    Ok(Run { output, seconds, peak_mb, cpu })
+}
+
+/// Processor time of all children that were waited for, s: `cutime` and `cstime` of proc(5), in hundredths.
+fn of_children() -> f64 {
+    let text = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
+    // The name of the program, in parentheses, may hold anything.
+    let fields = text.rsplit_once(')').map_or("", |(_, rest)| rest).split_whitespace();
+    fields.skip(13).take(2).filter_map(|field| field.parse::<f64>().ok()).sum::<f64>() / 100.0
 }
 
 /// `VmHWM` in MB; none once the process has ended.

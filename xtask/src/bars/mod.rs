@@ -9,6 +9,7 @@ mod keys;
 mod measure;
 mod pack;
 mod scan;
+mod tls;
 
 use anyhow::{Result, bail};
 
@@ -48,6 +49,9 @@ pub(crate) fn run(skip_build: bool) -> Result<()> {
     bars.extend(steps.step("one nginx", || scan::nginx(&probity))?);
     bars.extend(steps.step("one OpenSSH", || scan::ssh(&probity))?);
     bars.extend(steps.step("1,000 targets", || scan::thousand(&probity))?);
+    bars.extend(steps.step("fifty endpoints", || tls::fifty(&probity))?);
+    bars.extend(steps.step("10 to 10,000 endpoints", || tls::many(&probity))?);
+    bars.extend(steps.step("damaged inputs", || tls::inputs(&probity))?);
     bars.extend(steps.step("judging", judge::many)?);
     bars.extend(steps.step("a long catalogue", || backup::listing(&probity))?);
     bars.extend(steps.step("a restore", || backup::drill(&probity))?);
