@@ -40,7 +40,7 @@ impl Random {
 }
 
 /// What the inputs are made from.
-pub struct Seeds {
+pub(super) struct Seeds {
     spec: TlsSpec,
     exchanges: Vec<Exchange>,
     replies: Vec<Vec<u8>>,
@@ -54,7 +54,7 @@ impl Seeds {
     ///
     /// # Errors
     /// When the probe's parameters have changed.
-    pub fn of(exchanges: Vec<Exchange>) -> serde_json::Result<Self> {
+    pub(super) fn of(exchanges: Vec<Exchange>) -> serde_json::Result<Self> {
         let spec = serde_json::json!({ "address": "192.0.2.1:443", "host": null, "sni": [null], "trust": [] });
         let spec = serde_json::from_value(spec)?;
         let (mut hellos, mut replies, mut certificates) = (vec![], vec![], vec![]);
@@ -77,14 +77,14 @@ impl Seeds {
     }
 
     /// Whether there is something to make each sort of input from.
-    pub fn complete(&self) -> bool {
+    pub(super) fn complete(&self) -> bool {
         ![self.exchanges.is_empty(), self.replies.is_empty(), self.hellos.is_empty(), self.certificates.is_empty()]
             .contains(&true)
     }
 }
 
 /// Gives `count` inputs, from number `first` on, to the parsers; says how many each sort of parser got.
-pub fn run(seeds: &Seeds, first: u64, count: u64) -> BTreeMap<&'static str, u64> {
+pub(super) fn run(seeds: &Seeds, first: u64, count: u64) -> BTreeMap<&'static str, u64> {
     let stores = Stores::load(&[]);
     let mut counts = BTreeMap::new();
     for number in first..first + count {
@@ -164,7 +164,8 @@ fn one(seeds: &Seeds, stores: &Stores, number: u64) -> &'static str {
 fn damaged(mut bytes: Vec<u8>, other: &[u8], random: &mut Random) -> Vec<u8> {
     for _ in 0..1 + random.below(8) {
         let at = random.below(bytes.len().max(1));
-        let length = 1 + random.below(if random.below(4) == 0 { 600 } else { 8 });
+        let long = random.below(4) == 0;
+        let length = 1 + random.below(if long { 600 } else { 8 });
         let end = (at + length).min(bytes.len());
         match random.below(8) {
             _ if bytes.is_empty() => bytes.push(random.byte()),
