@@ -255,3 +255,38 @@ proptest! {
 fn fail(error: Box<dyn std::error::Error>) -> TestCaseError {
     TestCaseError::fail(error.to_string())
 }
+
+/// A certificate, signed by anybody, for an RSA key with that modulus and the exponent 65537.
+fn of_modulus(folder: &std::path::Path, modulus: &num_bigint::BigUint) -> Result<Vec<u8>> {
+    let tlv = |tag: u8, content: &[u8]| {
+        let length = u8::try_from(content.len()).unwrap_or(u8::MAX);
+        [&[tag, 0x81, length][..], content].concat()
+    };
+    let numbers = [tlv(2, &[&[0][..], &modulus.to_bytes_be()].concat()), tlv(2, &[1, 0, 1])].concat();
+    let algorithm = tlv(0x30, &[6, 9, 0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 1, 1, 1, 5, 0]);
+    let bits = tlv(3, &[&[0][..], &tlv(0x30, &numbers)].concat());
+    std::fs::write(folder.join("public.der"), tlv(0x30, &[algorithm, bits].concat()))?;
+    openssl(folder, &["pkey", "-pubin", "-inform", "DER", "-in", "public.der", "-out", "public.pem"])?;
+    openssl(folder, &["genpkey", "-algorithm", "ED25519", "-out", "signer.key"])?;
+    let request = ["x509", "-new", "-force_pubkey", "public.pem", "-key", "signer.key", "-subj", "/CN=marked"];
+    openssl(folder, &[&request[..], &["-out", "marked.pem"]].concat())?;
+    read(&folder.join("marked.pem"))
+}
+
+#[test]
+fn marks_of_keys_that_others_can_compute_are_told() -> Result {
+    use check_tls::facts::Presence::{self, Absent, Present};
+    let folder = tempfile::tempdir()?;
+    let marks = |der: &[u8]| -> Result<Vec<Presence>> {
+        Ok(one(der)?.key.ok_or("no key")?.marks.iter().map(|mark| mark.outcome).collect())
+    };
+    let two = num_bigint::BigUint::from(2_u8);
+    let mersenne = two.pow(521) - 1_u8;
+    // Two numbers that lie close, and two that do not.
+    let close = of_modulus(folder.path(), &(&mersenne * (&mersenne + 24_u8)))?;
+    assert_eq!(marks(&close)?, [Absent, Present, Absent]);
+    let sound = of_modulus(folder.path(), &(&mersenne * (two.pow(507) - 5_u8)))?;
+    assert_eq!(marks(&sound)?, [Absent, Absent, Absent]);
+    assert_eq!(marks(&authority("Root", None)?.der)?, [Absent, Absent, Absent]);
+    Ok(())
+}
