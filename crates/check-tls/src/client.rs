@@ -10,11 +10,13 @@
 mod cipher;
 mod exchange;
 #[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test may panic")]
 pub(crate) mod peer;
 mod prf;
 mod session;
 mod suite;
 #[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test may panic")]
 pub(crate) mod tests;
 
 pub(crate) use cipher::{BLOCK, Block};

@@ -15,6 +15,7 @@ mod padding;
 mod renegotiation;
 mod robot;
 #[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test may panic")]
 mod tests;
 mod ticketbleed;
 mod trial;

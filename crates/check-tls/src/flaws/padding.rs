@@ -123,13 +123,16 @@ fn conclude(able: &Able, trials: &[Trial]) -> Vec<KnownFlaw> {
         .into()
 }
 
+/// Whether an answer tells, beside that to a wrong code.
+type Tells = fn(&str, &str) -> bool;
+
 /// Whether a flaw showed, and in what.
 fn of(name: FlawName, met: &Met) -> Result<(bool, String), String> {
     let base = met.of(WRONG_MAC)?;
     if base == SILENCE || base.contains("application data") {
         return Err(format!("a wrong code meets {base}, so that nothing can be compared with it"));
     }
-    let (shapes, tells): (&[&str], fn(&str, &str) -> bool) = match name {
+    let (shapes, tells): (&[&str], Tells) = match name {
         FlawName::PoodleTls => (&[WRONG_PADDING], |_, class| taken(class)),
         FlawName::Goldendoodle => (&[WRONG_PADDING], |base, class| class != base && !taken(class)),
         FlawName::SleepingPoodle => (&[NO_MAC, ALL_PADDING], |_, class| class == SILENCE),
