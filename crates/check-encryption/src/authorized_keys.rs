@@ -8,7 +8,9 @@ use model::{Facts, Failure, Kind, Level, Target};
 use probe::{BoxFuture, Cx, Plan, Probe};
 
 use crate::accounts::{Account, with_shell};
-use crate::facts::{Asked, AuthorizedAccount, AuthorizedFile, AuthorizedKey, AuthorizedKeysFacts, NotRead, Outcome};
+use crate::facts::{
+    Asked, AuthorizedAccount, AuthorizedFile, AuthorizedKey, AuthorizedKeysFacts, NotRead, Outcome, SshdFacts,
+};
 use crate::root::{Root, is_missing, reason, why};
 use crate::ssh::PublicKey;
 use crate::sshd::Sshd;
@@ -55,15 +57,34 @@ impl Probe for AuthorizedKeys {
 }
 
 impl AuthorizedKeys {
+    #[cfg(test)]
+    pub(crate) const fn at(root: Root) -> Self {
+        Self { root }
+    }
+
     async fn look(&self, cx: &Cx) -> Result<AuthorizedKeysFacts, Failure> {
         let (accounts, cut) = with_shell(cx, &self.root).await.map_err(|e| Failure::new(e.class, why(&e)))?;
         let mut not_read = Vec::new();
         if cut {
             not_read.push(NotRead::new("/etc/passwd", "it has more accounts than this program looks at"));
         }
-        let (patterns, patterns_effective) = self.patterns(cx, &mut not_read).await;
+        let server = Sshd::at(self.root.clone()).look(cx).await;
+        let (patterns, patterns_effective) = patterns(&server, &mut not_read);
         let (mut files, mut keys) = (Vec::new(), Vec::new());
+        // Certificates of these authorities open every account that they name.
+        let everyone =
+            Account { name: "any (TrustedUserCAKeys)".into(), uid: 0, home: "/".into(), shell: String::new() };
+        for path in named(&server, "trustedusercakeys") {
+            files.push(self.file(cx, &everyone, path, &mut keys).await);
+        }
+        for key in &mut keys {
+            key.cert_authority = true;
+        }
+        let principals = named(&server, "authorizedprincipalsfile");
         for account in &accounts {
+            for path in principals.iter().filter_map(|pattern| expand(pattern, account)) {
+                files.push(self.principals(cx, account, path).await);
+            }
             let mut seen = BTreeSet::new();
             for pattern in &patterns {
                 match expand(pattern, account) {
@@ -110,40 +131,23 @@ impl AuthorizedKeys {
         })
     }
 
-    /// Where the server looks for keys, and whether it said so itself.
-    async fn patterns(&self, cx: &Cx, not_read: &mut Vec<NotRead>) -> (Vec<String>, bool) {
-        let server = Sshd::at(self.root.clone()).look(cx).await;
-        let setting = |name: &str| server.settings.get(name).map(|values| values.join(" "));
-        if server.outcome == Outcome::NotProven {
-            let why = server.why.clone().unwrap_or_default();
-            not_read.push(NotRead::new("AuthorizedKeysFile", format!("its default was taken: {why}")));
-        }
-        if let Some(command) = setting("authorizedkeyscommand").filter(|command| command != "none") {
-            let why = "keys that this command gives for an account are not looked at";
-            not_read.push(NotRead::new(format!("AuthorizedKeysCommand {command}"), why));
-        }
-        for block in server.match_blocks.iter().flatten() {
-            if block.changes.iter().any(|name| name.starts_with("authorizedkeys")) {
-                let why = "a Match block has other places for keys, which are not looked at";
-                not_read.push(NotRead::new(block.name.clone(), why));
+    /// A file that names the principals whose certificates open an account: who may write it, opens it.
+    async fn principals(&self, cx: &Cx, account: &Account, path: String) -> AuthorizedFile {
+        let mut file = AuthorizedFile::empty(account, path);
+        match self.root.resolve(cx, &file.path).await {
+            Ok((real, metadata, _)) => {
+                file.outcome = Outcome::Present;
+                file.mode = Some(format!("{:04o}", metadata.mode));
+                file.open_to_others = self.open_to_others(cx, account, &real).await;
             }
+            Err(e) if is_missing(&e) => {}
+            Err(e) => (file.outcome, file.why) = (Outcome::NotProven, Some(reason(&e))),
         }
-        let effective = setting("authorizedkeysfile");
-        let patterns = effective.as_deref().unwrap_or(DEFAULT).split_whitespace().filter(|pattern| *pattern != "none");
-        (patterns.take(MOST_PATTERNS).map(str::to_owned).collect(), effective.is_some())
+        file
     }
 
     async fn file(&self, cx: &Cx, account: &Account, path: String, keys: &mut Vec<AuthorizedKey>) -> AuthorizedFile {
-        let mut file = AuthorizedFile {
-            name: format!("{}:{path}", account.name),
-            account: account.name.clone(),
-            path: path.clone(),
-            outcome: Outcome::Absent,
-            why: None,
-            mode: None,
-            keys: 0,
-            open_to_others: vec![],
-        };
+        let mut file = AuthorizedFile::empty(account, path.clone());
         let unread =
             |why: String, file: AuthorizedFile| AuthorizedFile { outcome: Outcome::NotProven, why: Some(why), ..file };
         let (real, metadata) = match self.root.resolve(cx, &path).await {
@@ -193,6 +197,58 @@ impl AuthorizedKeys {
             }
         }
     }
+}
+
+impl AuthorizedFile {
+    fn empty(account: &Account, path: String) -> Self {
+        Self {
+            name: format!("{}:{path}", account.name),
+            account: account.name.clone(),
+            path,
+            outcome: Outcome::Absent,
+            why: None,
+            mode: None,
+            keys: 0,
+            open_to_others: vec![],
+        }
+    }
+}
+
+/// Where the server looks for keys, and whether it said so itself.
+fn patterns(server: &SshdFacts, not_read: &mut Vec<NotRead>) -> (Vec<String>, bool) {
+    let setting = |name: &str| server.settings.get(name).map(|values| values.join(" "));
+    if server.outcome == Outcome::NotProven {
+        let why = server.why.clone().unwrap_or_default();
+        not_read.push(NotRead::new("AuthorizedKeysFile", format!("its default was taken: {why}")));
+    }
+    for (name, why) in [
+        ("AuthorizedKeysCommand", "keys that this command gives for an account are not looked at"),
+        ("AuthorizedPrincipalsCommand", "principals that this command gives for an account are not looked at"),
+    ] {
+        if let Some(command) = setting(&name.to_ascii_lowercase()).filter(|command| command != "none") {
+            not_read.push(NotRead::new(format!("{name} {command}"), why));
+        }
+    }
+    let places = ["authorizedkeys", "authorizedprincipals", "trustedusercakeys"];
+    for block in server.match_blocks.iter().flatten() {
+        if block.changes.iter().any(|name| places.iter().any(|place| name.starts_with(place))) {
+            let why = "a Match block has other places for keys, which are not looked at";
+            not_read.push(NotRead::new(block.name.clone(), why));
+        }
+    }
+    if server.outcome == Outcome::Present && server.match_blocks.is_none() {
+        let why = "its Match blocks, which may have other places for keys, could not be read";
+        not_read.push(NotRead::new("sshd_config", why));
+    }
+    let effective = setting("authorizedkeysfile");
+    let patterns = effective.as_deref().unwrap_or(DEFAULT).split_whitespace().filter(|pattern| *pattern != "none");
+    (patterns.take(MOST_PATTERNS).map(str::to_owned).collect(), effective.is_some())
+}
+
+/// The files of a setting, as the server tells it.
+fn named(server: &SshdFacts, setting: &str) -> Vec<String> {
+    let values = server.settings.get(setting).into_iter().flatten();
+    values.filter(|path| *path != "none").cloned().collect()
 }
 
 /// Where a pattern leads for an account (sshd_config(5), "TOKENS"); relative ones lie in the home.
@@ -374,6 +430,32 @@ mod tests {
             .find(|f| f["name"] == "ann:/srv/ann/.ssh/authorized_keys")
             .unwrap();
         assert!(open["open_to_others"][0].as_str().unwrap().contains("/srv/ann/.ssh (mode 0777"), "{open}");
+    }
+
+    #[tokio::test]
+    async fn authorities_and_principals_are_looked_at() {
+        let machine = Machine::new();
+        machine.link("/usr/sbin/sshd", concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/said"));
+        let said =
+            include_str!("../tests/fixtures/sshd-T").replace("trustedusercakeys none", "trustedusercakeys /etc/ssh/ca");
+        let said = said.replace("authorizedprincipalsfile none", "authorizedprincipalsfile /etc/ssh/p/%u");
+        let said = said.replace("authorizedprincipalscommand none", "authorizedprincipalscommand /bin/p s3cret");
+        machine.file("/usr/sbin/sshd.said", said);
+        machine.file("/etc/ssh/sshd_config", "");
+        machine.file("/etc/passwd", "ann:x:1000:1000::/srv/ann:/bin/sh\n");
+        machine.file("/etc/ssh/ca", ED);
+        machine.mode("/etc/ssh/ca", 0o666);
+        machine.file("/etc/ssh/p/ann", "ann\n");
+        machine.mode("/etc/ssh/p/ann", 0o666);
+        let facts = observe(AuthorizedKeys { root: machine.root() }).await.unwrap();
+        assert_eq!(
+            (&facts["keys"][0]["path"], &facts["keys"][0]["cert_authority"]),
+            (&json!("/etc/ssh/ca"), &json!(true))
+        );
+        let open: Vec<_> =
+            facts["files"].as_array().unwrap().iter().filter(|f| f["open_to_others"] != json!([])).collect();
+        assert_eq!(open.len(), 2, "{facts:#}");
+        assert_eq!(facts["not_read"][0]["name"], "AuthorizedPrincipalsCommand /bin/p …");
     }
 
     proptest! {

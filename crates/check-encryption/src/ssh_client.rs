@@ -8,7 +8,8 @@ use probe::{BoxFuture, Cx, Plan, Probe};
 use crate::accounts::with_shell;
 use crate::facts::{Asked, ClientFile, ClientSetting, NotRead, Outcome, SshClientFacts};
 use crate::root::{Root, is_missing, reason, why};
-use crate::sshd::config::{fits, pattern, split, words};
+use crate::sshd::config::{fits, pattern};
+use crate::sshd::syntax;
 
 /// The machine's own file.
 const SYSTEM: &str = "/etc/ssh/ssh_config";
@@ -143,18 +144,26 @@ impl SshClient {
         let mut scope = file.scope.clone();
         let mut included = Vec::new();
         for (line, text) in (1_u32..).zip(text.lines()) {
-            let Some((keyword, value)) = split(text) else { continue };
+            let Some(syntax::Line { name: keyword, rest: value, words }) = syntax::line(text) else { continue };
+            let Some(words) = words.filter(|_| !keyword.is_empty()) else {
+                facts.not_read.push(NotRead::new(format!("{}:{line}", file.path), "a line that is not understood"));
+                continue;
+            };
             match keyword.as_str() {
                 "host" | "match" => {
-                    let own = value.split_whitespace().any(|word| word == "*" || word.eq_ignore_ascii_case("all"));
-                    let everywhere = own && value.split_whitespace().count() == 1 && file.scope.everywhere;
+                    let own = words.iter().any(|word| word == "*" || word.eq_ignore_ascii_case("all"));
+                    let everywhere = own && words.len() == 1 && file.scope.everywhere;
                     let word = if keyword == "host" { "Host" } else { "Match" };
                     let around = if file.scope.everywhere { String::new() } else { format!("{}; ", file.scope.text) };
-                    let value: String = value.chars().take(200).collect();
+                    // What `exec` runs may hold secrets.
+                    let value = match value.to_ascii_lowercase().find("exec") {
+                        Some(at) if keyword == "match" => format!("{}exec …", value.get(..at).unwrap_or_default()),
+                        _ => value.chars().take(200).collect(),
+                    };
                     scope = Scope { text: format!("{around}{word} {value}"), everywhere };
                 }
                 "include" => {
-                    for include in words(&value) {
+                    for include in words {
                         match self.included(cx, file, &include).await {
                             Ok(paths) => included.extend(paths.into_iter().map(|path| Todo {
                                 path,
@@ -170,7 +179,7 @@ impl SshClient {
                     }
                 }
                 _ if KEYWORDS.contains(&keyword.as_str()) => {
-                    let value = value.trim_matches('"');
+                    let value = words.join(" ");
                     let kept = PATHS.contains(&keyword.as_str());
                     let value: String = value.chars().take(2000).collect();
                     facts.settings.push(ClientSetting {
@@ -203,6 +212,10 @@ impl SshClient {
             (Some(_), None) => return Err("a home has no meaning in the machine's file".to_owned()),
         };
         let (folder, names) = pattern(&absolute).ok_or("a pattern that this program does not know")?;
+        // A file that is named as it is, and is missing, is told.
+        if !names.contains(['*', '?']) {
+            return Ok(vec![absolute]);
+        }
         let listing = match cx.list_dir(self.root.path(&folder), 4096).await {
             Ok(listing) => listing,
             Err(e) if is_missing(&e) => return Ok(vec![]),
@@ -231,7 +244,7 @@ mod tests {
         machine.file("/etc/passwd", "ann:x:1000:1000::/srv/ann:/bin/sh\n");
         machine.file("/etc/ssh/ssh_config", "Include ssh_config.d/*.conf\nHost *\n  HashKnownHosts yes\n");
         machine.file("/etc/ssh/ssh_config.d/a.conf", "StrictHostKeyChecking=No\n");
-        let own = "Host git lab\n ForwardAgent yes\n ProxyCommand secret\nMatch host x\n UserKnownHostsFile /dev/null\n Include inner\n Include config\n";
+        let own = "Host git lab\n ForwardAgent yes\n ProxyCommand secret\nMatch host x\n UserKnownHostsFile /dev/null\n Include 'inner'\n =Include config\n";
         machine.file("/srv/ann/.ssh/config", own);
         machine.file("/srv/ann/.ssh/inner", "Host *\nForwardX11 yes\n");
         let facts = observe(SshClient { root: machine.root() }).await.unwrap();

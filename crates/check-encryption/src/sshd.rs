@@ -4,6 +4,7 @@ pub(crate) mod config;
 mod contexts;
 mod running;
 mod settings;
+pub(crate) mod syntax;
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -93,6 +94,9 @@ impl Sshd {
                     (Outcome::NotProven, Some(format!("{} runs, but its program can't be found", server.name)))
                 }
             };
+            for server in &mut running {
+                server.command = running::shown(&server.command);
+            }
             return SshdFacts { outcome, why, looked_for, running, ..settings::facts(settings::Settings::new()) };
         };
 
@@ -112,6 +116,7 @@ impl Sshd {
         let (config_files, match_blocks) = self.config(cx, config).await;
         for server in &mut running {
             server.config_newer = config_newer(server, &config_files);
+            server.command = running::shown(&server.command);
         }
         let contexts = match outcome {
             Outcome::Present => {
@@ -129,7 +134,7 @@ impl Sshd {
             version: version(cx, &path).await,
             path: Some(path),
             looked_for,
-            command,
+            command: running::shown_words(&command),
             config_files,
             match_blocks,
             contexts,
@@ -178,7 +183,11 @@ impl Sshd {
                 }
             }
             let changed = changed.and_then(|seconds| Timestamp::from_second(seconds).ok()).map(|time| time.to_string());
-            files.push(ConfigFile { name: path, outcome: Outcome::Present, why: None, changed });
+            whole &= parsed.not_understood.is_none();
+            files.push(match parsed.not_understood {
+                Some(why) => not_read(path, why),
+                None => ConfigFile { name: path, outcome: Outcome::Present, why: None, changed },
+            });
         }
         (files, whole.then_some(blocks))
     }
@@ -238,6 +247,10 @@ impl Sshd {
     /// The files that an `Include` names; none is no error (sshd_config(5)).
     async fn included(&self, cx: &Cx, include: &str) -> Result<Vec<String>, String> {
         let (folder, pattern) = config::pattern(include).ok_or("a pattern that this program does not know")?;
+        // A file that is named as it is, and is missing, is told.
+        if !pattern.contains(['*', '?']) {
+            return Ok(vec![format!("{folder}/{pattern}")]);
+        }
         let listing = match cx.list_dir(self.root.path(&folder), 4096).await {
             Ok(listing) => listing,
             Err(e) if is_missing(&e) => return Ok(vec![]),
@@ -272,8 +285,9 @@ fn trusted(server: &RunningSshd) -> bool {
 fn options(running: &[RunningSshd]) -> Result<Vec<String>, String> {
     let mut options: Option<Vec<String>> = None;
     for server in running.iter().filter(|server| trusted(server)) {
-        let its = running::options(&server.command)
-            .ok_or_else(|| format!("{}: its options can't be told apart: {}", server.name, server.command))?;
+        let its = running::options(&server.command).ok_or_else(|| {
+            format!("{}: its options can't be told apart: {}", server.name, running::shown(&server.command))
+        })?;
         match &options {
             Some(first) if *first != its => {
                 return Err("several SSH servers run with different options; their settings can't be told apart".into());

@@ -9,7 +9,8 @@ use probe::{BoxFuture, Cx, Plan, Probe};
 
 use super::tree::{At, Tree, below};
 use crate::facts::{ConfigSpec, MatchBlock, Outcome, Setting, SshdConfigFacts, SshdSetting};
-use crate::sshd::config::{block, split, words};
+use crate::sshd::config::block;
+use crate::sshd::syntax::{is_keyword, line, shown, usual};
 
 /// The sort of target.
 pub(crate) const SORT: &str = "sshd-config";
@@ -145,13 +146,19 @@ impl Reader {
             return;
         }
         let mut open = around.map(|criteria| block(path, 1, criteria));
-        for (number, line) in (1u32..).zip(file.text.lines()) {
-            let Some((name, value)) = split(line) else { continue };
+        for (number, text) in (1u32..).zip(file.text.lines()) {
+            let Some(line) = line(text) else { continue };
+            let (name, value) = (line.name, line.rest);
             let at = At { file: Arc::clone(&file.path), line: number };
-            if value.is_empty() || !quotes_end(&value) {
-                self.tree.unknown(&at, format!("'{name}' without a value, or with a quote that does not end"));
+            if !is_keyword(&name) {
+                let name: String = name.chars().take(40).collect();
+                self.tree.unknown(&at, format!("'{name}' is no keyword that Probity knows; sshd may refuse the file"));
                 continue;
             }
+            let Some(words) = line.words.filter(|words| !words.is_empty()) else {
+                self.tree.unknown(&at, format!("'{name}' without a value, or with a quote that does not end"));
+                continue;
+            };
             match now(&name) {
                 "match" => {
                     self.blocks.extend(open.take());
@@ -160,7 +167,11 @@ impl Reader {
                 }
                 "include" => {
                     let criteria = open.as_ref().map(|block| block.criteria.clone());
-                    for pattern in words(&value) {
+                    for pattern in words {
+                        if pattern.is_empty() || pattern.contains(['\\', '~']) {
+                            self.tree.unknown(&at, "an Include of nothing, or with '~' or a backslash in its pattern");
+                            continue;
+                        }
                         // Relative ones lie in /etc/ssh, wherever the file is.
                         for path in self.tree.included(&below("/etc/ssh", &pattern), &at) {
                             self.file(&path, Some(&at), criteria.as_deref());
@@ -173,13 +184,10 @@ impl Reader {
                             block.changes.push(name.to_owned());
                         }
                         // Of a block too the first counts.
-                        let mut value = words(&value).join(" ");
-                        if ASKED.contains(&name) {
-                            value.make_ascii_lowercase();
-                        }
+                        let value = usual(name, &words);
                         block.settings.push(Setting { name: name.to_owned(), value });
                     }
-                    None => self.set(name, &value, &at),
+                    None => self.set(name, &value, words, &at),
                 },
             }
         }
@@ -189,8 +197,12 @@ impl Reader {
         self.tree.leave();
     }
 
-    fn set(&mut self, name: &str, value: &str, at: &At) {
-        let words = words(value);
+    fn set(&mut self, name: &str, value: &str, mut words: Vec<String>, at: &At) {
+        // A command may hold secrets.
+        let written = shown(name, value);
+        if written != value {
+            words = vec![written.clone()];
+        }
         if let Some(known) = self.settings.get_mut(name) {
             if SEVERAL.contains(&name) {
                 known.values.extend(words);
@@ -202,15 +214,10 @@ impl Reader {
             outcome: Outcome::Present,
             why: None,
             at: Some(at.to_string()),
-            written: Some(value.to_owned()),
+            written: Some(written),
             values: words,
             whole: true,
         };
-        let judged = ASKED.contains(&name);
-        if judged && value.contains(['\'', '\\']) {
-            setting.outcome = Outcome::NotProven;
-            setting.why = Some("single quotes and backslashes are not understood".into());
-        }
         if LISTS.contains(&name) {
             let list = setting.values.join(" ");
             let (sign, rest) = match list.split_at_checked(1) {
@@ -221,16 +228,11 @@ impl Reader {
             let patterns = names.iter().any(|name| name.contains(['*', '?']));
             setting.whole = sign.is_empty() && !patterns;
             setting.values = if sign == "-" { vec![] } else { names };
-        } else if judged {
+        } else if ASKED.contains(&name) {
             setting.values.iter_mut().for_each(|value| value.make_ascii_lowercase());
         }
         self.settings.insert(name.to_owned(), setting);
     }
-}
-
-/// Whether every quote ends.
-fn quotes_end(value: &str) -> bool {
-    value.bytes().filter(|b| *b == b'"').count() % 2 == 0
 }
 
 #[cfg(test)]

@@ -1,5 +1,6 @@
 //! Reads sshd_config(5) as far as `Match` and `Include` go: what `sshd -T` does not show.
 
+use super::syntax::{line, usual};
 use crate::facts::{MatchBlock, Setting};
 
 /// What one file holds of interest.
@@ -8,14 +9,21 @@ pub(super) struct Config {
     pub(super) blocks: Vec<MatchBlock>,
     /// Patterns of files to read as well, with the criteria of the `Match` block around them.
     pub(super) includes: Vec<(String, Option<String>)>,
+    /// Why a line was not understood; an `Include` or a `Match` may stand in it.
+    pub(super) not_understood: Option<String>,
 }
 
 /// Reads one file. `around`: criteria of the `Match` block in which the file itself is included.
 pub(super) fn parse(file: &str, text: &str, around: Option<&str>) -> Config {
     let mut config = Config::default();
     let mut open: Option<MatchBlock> = around.map(|criteria| block(file, 1, criteria));
-    for (number, line) in (1u32..).zip(text.lines()) {
-        let Some((name, value)) = split(line) else { continue };
+    for (number, text) in (1u32..).zip(text.lines()) {
+        let Some(line) = line(text) else { continue };
+        let (name, value) = (line.name, line.rest);
+        let Some(words) = line.words.filter(|_| !name.is_empty() && !text.contains('\0')) else {
+            config.not_understood.get_or_insert_with(|| format!("line {number} is not understood"));
+            continue;
+        };
         match name.as_str() {
             "match" => {
                 config.blocks.extend(open.take());
@@ -27,13 +35,14 @@ pub(super) fn parse(file: &str, text: &str, around: Option<&str>) -> Config {
             }
             "include" => {
                 let criteria = open.as_ref().map(|block| block.criteria.clone());
-                config.includes.extend(words(&value).into_iter().map(|pattern| (pattern, criteria.clone())));
+                config.includes.extend(words.into_iter().map(|pattern| (pattern, criteria.clone())));
             }
             _ => {
                 if let Some(block) = &mut open {
                     if !block.changes.contains(&name) {
                         block.changes.push(name.clone());
                     }
+                    let value = usual(&name, &words);
                     block.settings.push(Setting { name, value });
                 }
             }
@@ -54,48 +63,6 @@ pub(crate) fn block(file: &str, line: u32, criteria: &str) -> MatchBlock {
         settings: vec![],
         changes: vec![],
     }
-}
-
-/// Keyword, in lower case, and the rest of a line; `None` for an empty line or a comment.
-pub(crate) fn split(line: &str) -> Option<(String, String)> {
-    let line = line.trim();
-    if line.is_empty() || line.starts_with('#') {
-        return None;
-    }
-    let end = line.find(|c: char| c.is_whitespace() || c == '=').unwrap_or(line.len());
-    let (name, rest) = line.split_at_checked(end)?;
-    let rest = rest.trim_start();
-    let rest = rest.strip_prefix('=').unwrap_or(rest);
-    Some((name.trim_matches('"').to_ascii_lowercase(), without_comment(rest).trim().to_owned()))
-}
-
-/// Cuts a comment off: a `#` after a blank and outside quotes.
-fn without_comment(text: &str) -> &str {
-    let (mut quoted, mut blank) = (false, true);
-    for (at, c) in text.char_indices() {
-        match c {
-            '"' => quoted = !quoted,
-            '#' if blank && !quoted => return text.get(..at).unwrap_or(text),
-            _ => {}
-        }
-        blank = c.is_whitespace();
-    }
-    text
-}
-
-/// Words, some of them in double quotes.
-pub(crate) fn words(text: &str) -> Vec<String> {
-    let mut words = vec![String::new()];
-    let mut quoted = false;
-    for c in text.chars() {
-        match c {
-            '"' => quoted = !quoted,
-            c if c.is_whitespace() && !quoted => words.push(String::new()),
-            c => words.last_mut().into_iter().for_each(|word| word.push(c)),
-        }
-    }
-    words.retain(|word| !word.is_empty());
-    words
 }
 
 /// Splits an `Include` pattern into a folder without wildcards and a pattern for names in it; relative ones lie in
@@ -167,7 +134,7 @@ match all
         assert_eq!(config.blocks[0].criteria, "User git, Address 192.0.2.0/24");
         assert_eq!(config.blocks[0].changes, ["passwordauthentication", "forcecommand"]);
         assert_eq!(config.blocks[0].settings[0].value, "yes");
-        assert_eq!(config.blocks[0].settings[1].value, "echo \"# not a comment\"");
+        assert_eq!(config.blocks[0].settings[1].value, "echo …");
         assert_eq!(config.blocks[1].criteria, "all");
         let includes: Vec<_> = config.includes.iter().map(|(p, c)| (p.as_str(), c.as_deref())).collect();
         assert_eq!(
@@ -178,6 +145,17 @@ match all
                 ("git.conf", Some("User git, Address 192.0.2.0/24"))
             ]
         );
+    }
+
+    #[test]
+    fn quoted_includes_are_found_and_strange_lines_told() {
+        let config = parse("x", "=Include '/etc/ssh/m.conf' a\\ b\n=Match User git\nPermitRootLogin 'Yes'\n", None);
+        assert_eq!(config.includes.iter().map(|(p, _)| p.as_str()).collect::<Vec<_>>(), ["/etc/ssh/m.conf", "a b"]);
+        assert_eq!(config.blocks[0].settings[0].value, "yes");
+        assert_eq!(config.not_understood, None);
+        for text in ["Include 'x\n", "==Include x\n", "\"Include x\n"] {
+            assert!(parse("x", text, None).not_understood.is_some(), "{text}");
+        }
     }
 
     #[test]

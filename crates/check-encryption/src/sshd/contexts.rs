@@ -3,7 +3,8 @@
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 
-use super::config::{fits, words};
+use super::config::fits;
+use super::syntax::words;
 use crate::facts::MatchBlock;
 
 /// Where connections come from and go to unless a block says otherwise: addresses that stand for any other machine
@@ -74,7 +75,11 @@ const MOST: usize = 1000;
 pub(super) fn fitting(block: &MatchBlock, like: &Connection, accounts: &Accounts) -> Result<Connection, String> {
     let mut found = like.clone();
     let (mut users, mut groups, mut seen) = (vec![], vec![], BTreeSet::new());
-    let all = words(&block.criteria.replace('=', " "));
+    // Releases differ in whether these quote here.
+    if block.criteria.contains(['\'', '\\']) {
+        return Err("its criteria hold a quote or a backslash".into());
+    }
+    let all = words(&block.criteria.replace('=', " ")).1.ok_or("a quote in its criteria does not end")?;
     let mut left = all.iter().map(|word| word.trim_end_matches(','));
     while let Some(criterion) = left.next() {
         let name = criterion.to_ascii_lowercase();
@@ -233,6 +238,8 @@ mod tests {
             "User",
             "Address 10.0.0.1 Address 10.0.0.2",
             "User a;b",
+            "User 'git'",
+            "User \"git",
         ] {
             assert!(of(criteria).is_err(), "{criteria}: {:?}", of(criteria));
         }

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use jiff::Timestamp;
 use probe::Cx;
 
+use super::syntax::{self, line};
 use crate::facts::{Outcome, RunningSshd};
 use crate::root::Root;
 use crate::{listeners, proc};
@@ -100,6 +101,44 @@ pub(super) fn options(command: &str) -> Option<Vec<String>> {
     Some(options)
 }
 
+/// A command line as it may be shown: what `-o` sets may hold secrets (`SetEnv`), and where it can't be split for certain
+/// the program alone is kept.
+pub(super) fn shown(command: &str) -> String {
+    let words: Vec<String> = command.split_whitespace().map(str::to_owned).collect();
+    match (options(command), words.first()) {
+        (Some(_), _) => shown_words(&words).join(" "),
+        (None, Some(program)) => format!("{program} …"),
+        (None, None) => String::new(),
+    }
+}
+
+/// The same for words.
+pub(super) fn shown_words(words: &[String]) -> Vec<String> {
+    let secret = |option: &str| {
+        let line = line(option)?;
+        let value = syntax::shown(&line.name, &line.rest);
+        (value != line.rest).then(|| format!("{}={value}", line.name))
+    };
+    let mut after = false;
+    let mut shown = Vec::new();
+    for word in words {
+        let of_o = word
+            .starts_with('-')
+            .then(|| word.split_once('o'))
+            .flatten()
+            .filter(|(before, _)| !before.contains(|letter| WITH_VALUE.contains(letter)));
+        shown.push(match of_o {
+            _ if after => secret(word).unwrap_or_else(|| word.clone()),
+            Some((before, option)) if !option.is_empty() => {
+                secret(option).map_or_else(|| word.clone(), |option| format!("{before}o{option}"))
+            }
+            _ => word.clone(),
+        });
+        after = !after && of_o.is_some_and(|(_, option)| option.is_empty());
+    }
+    shown
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -116,6 +155,16 @@ mod tests {
     }
 
     #[test]
+    fn secrets_of_a_command_line_are_cut_off() {
+        assert_eq!(shown("sshd -DoSetEnv=A=s3cret -p 22"), "sshd -Dosetenv=A=… -p 22");
+        assert_eq!(shown("sshd -D -o ForceCommand=s3cret"), "sshd -D -o ForceCommand=s3cret");
+        assert_eq!(shown("sshd -o ForceCommand=/bin/x s3cret -D"), "sshd …");
+        assert_eq!(shown("sshd -o SetEnv=A=s3cret -f /etc/x"), "sshd -o setenv=A=… -f /etc/x");
+        let words = ["sshd", "-T", "-o", "ForceCommand=/bin/x s3cret"].map(str::to_owned);
+        assert_eq!(shown_words(&words).last().map(String::as_str), Some("forcecommand=/bin/x …"));
+    }
+
+    #[test]
     fn options_that_matter_are_kept() {
         let of = |line: &str| options(line).map(|words| words.join(" "));
         assert_eq!(of("/usr/sbin/sshd -D"), Some(String::new()));
@@ -129,6 +178,8 @@ mod tests {
         fn any_text_is_borne(text in "\\PC{0,60}", line in "( ?-?[a-z46]{0,4}){0,8}") {
             title(&text);
             options(&text);
+            shown(&text);
+            shown(&line);
             options(&line);
         }
     }

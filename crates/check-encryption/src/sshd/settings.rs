@@ -64,13 +64,19 @@ pub(super) fn facts(settings: Settings) -> SshdFacts {
         // The name before 8.5.
         pubkey_accepted_algorithms: list(s, "pubkeyacceptedalgorithms").or_else(|| list(s, "pubkeyacceptedkeytypes")),
         host_keys: s.get("hostkey").cloned(),
-        settings,
+        settings: settings.into_iter().map(shown).collect(),
         config_files: vec![],
         match_blocks: None,
         contexts: None,
         sockets: vec![],
         running: vec![],
     }
+}
+
+/// A setting without what may be a secret.
+fn shown((name, values): (String, Vec<String>)) -> (String, Vec<String>) {
+    let values = values.iter().map(|value| super::syntax::shown(&name, value)).collect();
+    (name, values)
 }
 
 /// Settings that differ from those for everybody, and their names; one that is gone has a name and no value.
@@ -80,10 +86,13 @@ pub(super) fn differing(here: &Settings, everywhere: &Settings) -> (Vec<Setting>
         names.into_iter().filter(|name| here.get(*name) != everywhere.get(*name)).cloned().collect();
     let values = |name: &String| here.get(name).cloned().unwrap_or_default().into_iter();
     // By its other name a value would look like another one.
-    let usual = |value: String| if value == "without-password" { "prohibit-password".to_owned() } else { value };
+    let usual = |name: &str, value: String| match value.as_str() {
+        "without-password" => "prohibit-password".to_owned(),
+        value => super::syntax::shown(name, value),
+    };
     let settings = changes
         .iter()
-        .flat_map(|name| values(name).map(|value| Setting { name: name.clone(), value: usual(value) }))
+        .flat_map(|name| values(name).map(|value| Setting { name: name.clone(), value: usual(name, value) }))
         .collect();
     (settings, changes)
 }
@@ -144,12 +153,22 @@ mod tests {
 
     #[test]
     fn what_differs_is_kept() {
-        let everywhere = parse("permitrootlogin no\nport 22\nbanner none\nsetenv A\n");
-        let here = parse("permitrootlogin without-password\nport 22\nsetenv A\nsetenv B\n");
+        let everywhere = parse("permitrootlogin no\nport 22\nbanner none\nsetenv A=1\nforcecommand /bin/a\n");
+        let here = parse(
+            "permitrootlogin without-password\nport 22\nsetenv A=1\nsetenv B=s3cret\nforcecommand /bin/a s3cret\n",
+        );
         let (settings, changes) = differing(&here, &everywhere);
-        assert_eq!(changes, ["banner", "permitrootlogin", "setenv"]);
+        assert_eq!(changes, ["banner", "forcecommand", "permitrootlogin", "setenv"]);
         let settings: Vec<_> = settings.iter().map(|s| (s.name.as_str(), s.value.as_str())).collect();
-        assert_eq!(settings, [("permitrootlogin", "prohibit-password"), ("setenv", "A"), ("setenv", "B")]);
+        assert_eq!(
+            settings,
+            [
+                ("forcecommand", "/bin/a …"),
+                ("permitrootlogin", "prohibit-password"),
+                ("setenv", "A=…"),
+                ("setenv", "B=…"),
+            ]
+        );
     }
 
     #[test]

@@ -115,6 +115,23 @@ async fn a_strange_include_hides_blocks() {
 }
 
 #[tokio::test]
+async fn quoted_includes_are_read_and_secrets_kept() {
+    let machine = machine();
+    machine.file(CONFIG, "=Include '/etc/ssh/m.conf' gone.conf\n");
+    machine.file("/etc/ssh/m.conf", "Match User git\nSetEnv T=s3cret\nForceCommand /bin/x --token s3cret\n");
+    let said = "\nsetenv T=s3cret\nforcecommand /bin/x s3cret\nauthorizedkeyscommand /bin/k --password s3cret\n";
+    machine.file("/usr/sbin/sshd.said", format!("{}{said}", include_str!("../../tests/fixtures/sshd-T")));
+    serve(&machine, "-o SetEnv=A=s3cret");
+    let facts = observe(Sshd { root: machine.root() }).await.unwrap();
+    assert_eq!(facts["match_blocks"][0]["settings"][1]["value"], "/bin/x …", "{facts:#}");
+    let gone = facts["config_files"].as_array().unwrap().iter().find(|f| f["name"] == "/etc/ssh/gone.conf");
+    assert_eq!(gone.unwrap()["outcome"], "absent");
+    assert!(!facts.to_string().contains("s3cret"), "{facts:#}");
+    let keys = observe(crate::authorized_keys::AuthorizedKeys::at(machine.root())).await;
+    assert!(!format!("{keys:?}").contains("s3cret"), "{keys:?}");
+}
+
+#[tokio::test]
 async fn no_server_is_an_answer() {
     let machine = Machine::new();
     let facts = observe(Sshd { root: machine.root() }).await.unwrap();

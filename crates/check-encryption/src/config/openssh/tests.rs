@@ -61,7 +61,6 @@ async fn the_first_counts_and_includes_stand_in_their_place() {
 
 #[tokio::test]
 async fn lists_that_build_on_the_default_are_not_whole() {
-    assert_eq!(setting(&sshd("Ciphers 'aes128-cbc'").await, "ciphers")["outcome"], "not_proven");
     assert_eq!(setting(&sshd("PermitRootLogin Yes").await, "permitrootlogin")["values"], json!(["yes"]));
     for (line, whole, values) in [
         ("Ciphers aes256-ctr,aes128-cbc", true, json!(["aes256-ctr", "aes128-cbc"])),
@@ -69,6 +68,7 @@ async fn lists_that_build_on_the_default_are_not_whole() {
         ("Ciphers ^aes256-ctr", false, json!(["aes256-ctr"])),
         ("Ciphers -*-cbc", false, json!([])),
         ("Ciphers \"aes256-ctr\" # all", true, json!(["aes256-ctr"])),
+        ("= Ciphers 'aes128-cbc'", true, json!(["aes128-cbc"])),
     ] {
         let facts = sshd(line).await;
         let ciphers = setting(&facts, "ciphers");
@@ -77,10 +77,32 @@ async fn lists_that_build_on_the_default_are_not_whole() {
 }
 
 #[tokio::test]
+async fn quoted_includes_are_read_and_commands_are_not_shown() {
+    let files = Files::new();
+    files.file(
+        "/etc/ssh/sshd_config",
+        "=Include '/etc/ssh/m.conf' gone.conf\nSetEnv TOKEN=s3cret\nForceCommand /bin/x s3cret\n=Match User 'a'\nSetEnv \
+         B=s3cret\nForceCommand /bin/y s3cret\n",
+    );
+    files.file("/etc/ssh/m.conf", "=PermitRootLogin yes\n");
+    let facts = files.sshd().await;
+    assert_eq!(setting(&facts, "permitrootlogin")["values"], json!(["yes"]));
+    assert_eq!(setting(&facts, "forcecommand")["written"], "/bin/x …");
+    assert_eq!(facts["match_blocks"][0]["settings"][1]["value"], "/bin/y …");
+    assert!(!facts.to_string().contains("s3cret"), "{facts:#}");
+    let gone = json!({ "name": "/etc/ssh/gone.conf", "outcome": "absent" });
+    let files = facts["files"].as_array().unwrap();
+    assert!(files.iter().any(|f| f["name"] == gone["name"] && f["outcome"] == gone["outcome"]), "{facts:#}");
+}
+
+#[tokio::test]
 async fn what_can_not_be_read_is_not_proven() {
     for (text, place, why) in [
         ("PermitRootLogin\n", "/etc/ssh/sshd_config:1", "without a value"),
         ("Banner \"x\n", "/etc/ssh/sshd_config:1", "a quote that does not end"),
+        ("PermitRootlogn no\n", "/etc/ssh/sshd_config:1", "no keyword that Probity knows"),
+        ("==PermitRootLogin no\n", "/etc/ssh/sshd_config:1", "no keyword that Probity knows"),
+        ("Include ext\\ra.conf\n", "/etc/ssh/sshd_config:1", "a backslash"),
         ("Include sshd_config\n", "/etc/ssh/sshd_config", "includes itself"),
         ("Include sshd_config.d/[ab].conf\n", "/etc/ssh/sshd_config.d/[ab].conf", "a pattern"),
         ("Include ../../../x\n", "/etc/ssh/../../../x", "leads out of the root"),
