@@ -9,6 +9,7 @@ mod cms;
 mod jose;
 mod layers;
 mod messages;
+mod omemo;
 mod openpgp;
 mod records;
 mod spread;
@@ -82,6 +83,8 @@ struct Container {
     nonce: Option<Vec<u8>>,
     /// The ciphertext in it.
     body: Vec<u8>,
+    /// Everything else in it that is not known to be random: headers, attributes, data that are only authenticated.
+    beside: Vec<Vec<u8>>,
     /// Made with a key of the server's.
     server_side: bool,
     /// Why it need not be encrypted, though it has the form.
@@ -153,7 +156,7 @@ fn of_text(text: &str, whole: bool, framing: &[Framing], depth: usize) -> Option
     if let Some(container) = messages::of_text(text) {
         return Some(Found::Container(container));
     }
-    if let Some(found) = messages::omemo(text) {
+    if let Some(found) = omemo::read(text) {
         return Some(found);
     }
     if let Some(found) = jose::compact(text) {
@@ -170,13 +173,19 @@ fn of_text(text: &str, whole: bool, framing: &[Framing], depth: usize) -> Option
 
 /// A container whose body is looked at: plaintext in a wrapper is plaintext.
 fn of_container(container: Container) -> Seen {
-    let Container { format, recipients, nonce, body, server_side, doubt } = container;
+    let Container { format, recipients, nonce, body, beside, server_side, doubt } = container;
     if server_side {
         return Seen::new(Class::ServerSide, Some(format), "its key is with the server or its key service");
     }
     let hollow = |class, what: &str| Seen::new(class, Some(format), format!("what it holds as ciphertext is {what}"));
     if let Some(said) = text::readable(&body) {
         return hollow(Class::Plaintext, &said);
+    }
+    let mut told: Vec<(Class, &str)> = beside.iter().filter_map(|bytes| beside::of_bytes(bytes)).collect();
+    // What is surely readable comes first.
+    told.sort_by_key(|(class, _)| !readable(*class));
+    if let Some((class, why)) = told.first() {
+        return Seen::new(*class, Some(format), *why);
     }
     if let Some(media) = wire::media(&body) {
         return hollow(Class::Media, media);

@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::layers::base64;
-use super::text::is_language;
+use super::text::{self, is_language};
 use super::{Found, Seen};
 use crate::facts::Class;
 
@@ -26,7 +26,9 @@ fn reveals(value: &Value, depth: usize) -> Option<(Class, &'static str)> {
             if is_key && ["d", "k"].iter().any(|member| map.get(*member).is_some_and(Value::is_string)) {
                 return Some((Class::ServerSide, "a private or secret key stands beside the ciphertext"));
             }
-            map.values().find_map(|value| reveals(value, depth))
+            map.keys()
+                .find_map(|key| of_text(key, DEEPEST))
+                .or_else(|| map.values().find_map(|value| reveals(value, depth)))
         }
         _ => None,
     }
@@ -35,6 +37,9 @@ fn reveals(value: &Value, depth: usize) -> Option<(Class, &'static str)> {
 fn of_text(text: &str, depth: usize) -> Option<(Class, &'static str)> {
     if is_prose(text) {
         return Some((Class::Plaintext, "readable text stands beside the ciphertext"));
+    }
+    if is_spaced(text) {
+        return Some(SPACED);
     }
     if depth >= DEEPEST {
         return None;
@@ -50,4 +55,30 @@ fn of_text(text: &str, depth: usize) -> Option<(Class, &'static str)> {
 /// Words with spaces between them: a name of an algorithm, a server or a room has none.
 pub(super) fn is_prose(text: &str) -> bool {
     text.trim().contains(char::is_whitespace) && is_language(text)
+}
+
+/// Why bytes that stand in a container beside its ciphertext can be read, or may be.
+pub(super) fn of_bytes(bytes: &[u8]) -> Option<(Class, &'static str)> {
+    // One word, such as a name of a key or a format, sounds like a language and says nothing.
+    let word = text::of(bytes, true).is_some_and(|text| !text.trim().contains(char::is_whitespace));
+    if !word && text::readable(bytes).is_some() {
+        return Some((Class::Plaintext, "readable text stands beside the ciphertext"));
+    }
+    let text = std::str::from_utf8(bytes).ok()?;
+    match serde_json::from_str::<Value>(text) {
+        Ok(value @ (Value::Object(_) | Value::Array(_))) => reveals(&value, 0),
+        _ => of_text(text, 0),
+    }
+}
+
+const SPACED: (Class, &str) =
+    (Class::Unknown, "what stands beside the ciphertext may be text, with other signs in place of blanks");
+/// Words from which on a name may be a sentence.
+const SENTENCE: usize = 5;
+
+/// Whether a text is words between signs that stand for blanks. A name of a key may be a few words.
+fn is_spaced(text: &str) -> bool {
+    let spaced: String = text.replace("%20", " ").replace(['_', '-', '+', '.', '/', ',', ';', '|'], " ");
+    spaced.split_whitespace().filter(|word| word.chars().all(char::is_alphabetic)).count() >= SENTENCE
+        && is_prose(&spaced)
 }

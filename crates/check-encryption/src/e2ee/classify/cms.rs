@@ -17,9 +17,11 @@ const INTEGER: u8 = 2;
 
 /// What a CMS structure holds. Data that are only signed are a layer around what anybody can read.
 pub(super) fn read(bytes: &[u8], whole: bool) -> Option<Found> {
-    let mut info = Ber(Ber(bytes).take(SEQUENCE)?);
+    let mut all = Ber(bytes);
+    let mut info = Ber(all.take(SEQUENCE)?);
     let content_type = info.take(OID)?;
-    let mut content = Ber(Ber(info.take(0xa0)?).take(SEQUENCE)?);
+    let mut explicit = Ber(info.take(0xa0)?);
+    let mut content = Ber(explicit.take(SEQUENCE)?);
     content.take(INTEGER)?;
     if content_type == SIGNED {
         content.take(SET)?;
@@ -34,8 +36,12 @@ pub(super) fn read(bytes: &[u8], whole: bool) -> Option<Found> {
     content.take(0xa0);
     let mut infos = Ber(content.take(SET)?);
     let mut recipients = Vec::new();
+    let mut beside = Vec::new();
     while let Some((tag, info)) = infos.next() {
         recipients.push(recipient(tag, info));
+        // The wrapped key is the last field.
+        let mut fields = Ber(info);
+        beside.extend(std::iter::from_fn(|| fields.next()).last().map(|(_, key)| key.to_vec()));
     }
     let mut encrypted = Ber(content.take(SEQUENCE)?);
     encrypted.take(OID)?;
@@ -43,7 +49,21 @@ pub(super) fn read(bytes: &[u8], whole: bool) -> Option<Found> {
     let (tag, text) = encrypted.next()?;
     // [0] IMPLICIT OCTET STRING.
     let body = matches!(tag, 0x80 | 0xa0).then(|| string(tag, text))?;
-    Some(Found::Container(Container { format: "cms", recipients, body, ..Container::default() }))
+    // Authenticated attributes and a tag belong to one of the two; all that may follow beside is in clear.
+    let (mut more, mut doubt) = (false, None);
+    while let Some((tag, field)) = content.next() {
+        more |= !(content_type == AUTH_ENVELOPED && (tag == 0xa1 || tag == 4 && field.len() <= 16));
+        beside.push(field.to_vec());
+    }
+    for rest in [all.0, info.0, explicit.0, content.0, infos.0, encrypted.0].into_iter().filter(|_| whole) {
+        let rest = rest.strip_prefix(&[0, 0]).unwrap_or(rest);
+        more |= !rest.is_empty();
+        beside.push(rest.to_vec());
+    }
+    if more {
+        doubt = Some("it has attributes in clear, or bytes behind its end".to_owned());
+    }
+    Some(Found::Container(Container { format: "cms", recipients, body, beside, doubt, ..Container::default() }))
 }
 
 /// Whom a RecipientInfo names (RFC 5652, section 6.2).

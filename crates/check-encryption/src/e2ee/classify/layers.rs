@@ -6,7 +6,8 @@ use base64::Engine as _;
 use base64::engine::DecodePaddingMode;
 use base64::engine::general_purpose::{GeneralPurpose, GeneralPurposeConfig};
 
-use super::{Found, text};
+use super::{Found, Seen, beside, text};
+use crate::facts::Class;
 
 /// Bytes that come out of a compressed payload, at most.
 const MOST: u64 = 1 << 20;
@@ -75,13 +76,22 @@ pub(super) fn armor(text: &str) -> Option<Found> {
             "PGP MESSAGE" => "openpgp armor",
             _ => "pem",
         };
-        let (body, _) = rest.split_once("-----END ").unwrap_or((rest, ""));
+        let (body, end) = rest.split_once("-----END ").unwrap_or((rest, ""));
+        let behind = end.split_once("-----").map_or(end, |(_, behind)| behind).trim();
+        if !behind.is_empty() {
+            return Some(more(name, behind, "text stands behind the end of its armour"));
+        }
         // Headers end at an empty line; the checksum of OpenPGP stands on the last line.
         let body = match body.trim_start_matches(['\r', '\n']).split_once("\n\n") {
-            Some((headers, body)) if headers.contains(": ") => body,
-            _ => body.split_once("\r\n\r\n").filter(|(h, _)| h.contains(": ")).map_or(body, |(_, b)| b),
+            Some((headers, body)) if headers.contains(": ") => (headers, body),
+            _ => body.split_once("\r\n\r\n").filter(|(h, _)| h.contains(": ")).unwrap_or(("", body)),
         };
-        let lines = body.lines().filter(|line| !line.starts_with('='));
+        let (headers, body) = body;
+        if let Some(header) = headers.lines().map(str::trim).find(|line| says_more(line)) {
+            return Some(more(name, header, "a header of its armour may be text"));
+        }
+        // OpenPGP's checksum: four characters on a line of its own.
+        let lines = body.lines().filter(|line| !(line.starts_with('=') && line.trim_end().len() == 5));
         let joined: String = lines.flat_map(|l| l.trim().chars()).collect();
         return Some(Found::Layer(name, STANDARD.decode(joined).ok()?, true));
     }
@@ -92,6 +102,23 @@ pub(super) fn armor(text: &str) -> Option<Found> {
         return Some(Found::Layer("mime", STANDARD.decode(joined).ok()?, true));
     }
     None
+}
+
+/// What stands in clear beside an armour: readable, or not known.
+fn more(format: &str, text: &str, why: &str) -> Found {
+    let class = match beside::of_bytes(text.as_bytes()) {
+        Some((Class::Plaintext, _)) if !text.starts_with("Comment: ") => Class::Plaintext,
+        _ => Class::Unknown,
+    };
+    Found::Told(Seen::new(class, Some(format), why))
+}
+
+/// Whether a header of an armour says more than which program made it.
+fn says_more(header: &str) -> bool {
+    let made_by =
+        ["Version: GnuPG ", "Comment: Using GnuPG with ", "Comment: GPGTools", "Comment: http", "Charset: ", "Hash: "];
+    let known = made_by.iter().any(|name| header.starts_with(name)) && header.len() <= 96;
+    !known && beside::of_bytes(header.as_bytes()).is_some()
 }
 
 /// Base64, base64url or hex over the whole text. A text that sounds like a language is left alone.

@@ -47,6 +47,17 @@ fn varint(bytes: &[u8]) -> Option<(u64, &[u8])> {
     None
 }
 
+/// What a message holds beside its ciphertext, and whether it has fields that its format does not know.
+fn around(fields: &[(u64, Field<'_>)], body: u64, known: u64) -> (Vec<Vec<u8>>, Option<String>) {
+    let strings = fields.iter().filter_map(|(n, field)| match field {
+        Field::Bytes(bytes) if *n != body => Some(bytes.to_vec()),
+        _ => None,
+    });
+    let twice = fields.iter().filter(|(n, _)| *n == body).count() > 1;
+    let strange = twice || fields.iter().any(|(n, _)| !(1..=known).contains(n));
+    (strings.collect(), strange.then(|| "it has fields that its format does not know".to_owned()))
+}
+
 fn find<'a>(fields: &[(u64, Field<'a>)], number: u64) -> Option<&'a [u8]> {
     fields.iter().find_map(|(n, f)| match f {
         Field::Bytes(bytes) if *n == number => Some(*bytes),
@@ -85,11 +96,13 @@ fn olm(rest: &[u8]) -> Option<Container> {
         && find(&fields, 1).is_some_and(|key| key.len() == 32)
         && let Some(body) = find(&fields, 4).filter(|body| body.len().is_multiple_of(16))
     {
-        return Some(container("olm", body));
+        let (beside, doubt) = around(&fields, 4, 4);
+        return Some(Container { beside, doubt, ..container("olm", body) });
     }
     let fields = fields(rest)?;
     let keys = [1, 2, 3].iter().all(|n| find(&fields, *n).is_some_and(|key| key.len() == 32));
-    find(&fields, 4).filter(|_| keys).map(|body| container("olm", body))
+    let (beside, doubt) = around(&fields, 4, 4);
+    find(&fields, 4).filter(|_| keys).map(|body| Container { beside, doubt, ..container("olm", body) })
 }
 
 /// SignalMessage and PreKeySignalMessage (<https://github.com/signalapp/libsignal>, `wire.proto`).
@@ -98,26 +111,42 @@ fn signal(rest: &[u8]) -> Option<Container> {
     if let Some(fields) = fields(rest)
         && [2, 3].iter().all(|n| find(&fields, *n).is_some_and(is_key))
     {
-        return find(&fields, 4).map(|body| container("signal", body));
+        // Keys and their numbers, and the message in it: seven fields, and two of a key after quantum computers.
+        let (mut beside, mut doubt) = around(&fields, 4, 8);
+        let message = find(&fields, 4)?;
+        let Some(inner) = message.split_first().and_then(|(_, rest)| signal_message(rest)) else {
+            return Some(Container { beside, doubt, ..container("signal", message) });
+        };
+        beside.extend(inner.beside);
+        doubt = doubt.or(inner.doubt);
+        return Some(Container { beside, doubt, ..container("signal", &inner.body) });
     }
+    signal_message(rest)
+}
+
+/// A SignalMessage: the ratchet's key, numbers, the ciphertext, since 2025 `pq_ratchet` and `addresses`; then 8 bytes of MAC.
+fn signal_message(rest: &[u8]) -> Option<Container> {
+    let is_key = |key: &[u8]| key.len() == 33 && key.first() == Some(&5);
     let (message, _) = rest.split_at_checked(rest.len().checked_sub(8)?)?;
     let fields = fields(message)?;
     let body = find(&fields, 4).filter(|_| find(&fields, 1).is_some_and(is_key))?;
-    Some(container("signal", body))
+    let (beside, doubt) = around(&fields, 4, 6);
+    Some(Container { beside, doubt, ..container("signal", body) })
 }
 
 /// MLSMessage with a PrivateMessage (RFC 9420, section 6): version 1, wire format 2.
 fn mls(bytes: &[u8]) -> Option<Container> {
     let rest = bytes.strip_prefix(&[0, 1, 0, 2])?;
-    let (_group, rest) = vector(rest)?;
+    let (group, rest) = vector(rest)?;
     let (epoch_and_type, rest) = rest.split_at_checked(9)?;
     if !matches!(epoch_and_type.last(), Some(1..=3)) {
         return None;
     }
-    let (_authenticated, rest) = vector(rest)?;
-    let (_sender, rest) = vector(rest)?;
+    let (authenticated, rest) = vector(rest)?;
+    let (sender, rest) = vector(rest)?;
     let (body, rest) = vector(rest)?;
-    rest.is_empty().then(|| container("mls", body))
+    let beside = [group, authenticated, sender].map(<[u8]>::to_vec).to_vec();
+    rest.is_empty().then(|| Container { beside, ..container("mls", body) })
 }
 
 /// A vector of variable length (RFC 9420, section 2.1.2).
@@ -166,31 +195,6 @@ pub(super) fn of_text(text: &str) -> Option<Container> {
     rest.contains(":v").then(|| server("kubernetes"))?
 }
 
-/// OMEMO (XEP-0384): an `<encrypted>` element. Text for readers in `<body>` beside it, other than a hint, is in clear.
-pub(super) fn omemo(text: &str) -> Option<Found> {
-    let begin = text.find("<encrypted")?;
-    let element = text.get(begin..)?;
-    let tag = element.split('>').next()?;
-    if !tag.contains("eu.siacs.conversations.axolotl") && !tag.contains("urn:xmpp:omemo:") {
-        return None;
-    }
-    let between = |text: &str, open: &str, close: &str| {
-        let (_, rest) = text.split_once(open)?;
-        rest.split_once(close).map(|(inner, _)| inner.to_owned())
-    };
-    let recipients = element.split(" rid=").skip(1).filter_map(|rest| {
-        let id = rest.trim_start_matches(['"', '\'']);
-        Some(format!("device {}", id.split(['"', '\'']).next()?.chars().take(12).collect::<String>()))
-    });
-    let recipients = recipients.collect();
-    if between(text, "<body>", "</body>").is_some_and(|body| !body.trim().is_empty() && !body.contains("OMEMO")) {
-        let why = "a <body> with text stands beside the encrypted element";
-        return Some(Found::Told(Seen::new(Class::Plaintext, Some("omemo"), why)));
-    }
-    let body = base64(between(element, "<payload>", "</payload>")?.trim())?;
-    Some(Found::Container(Container { recipients, ..container("omemo", &body) }))
-}
-
 /// An event of Matrix (<https://spec.matrix.org>, "End-to-end encryption"), whole or its content alone.
 pub(super) fn matrix(value: &Value) -> Option<Found> {
     let kind = value.get("type").and_then(Value::as_str);
@@ -212,11 +216,13 @@ pub(super) fn matrix(value: &Value) -> Option<Found> {
     if !algorithm.starts_with("m.olm.") {
         return None;
     }
-    let (mut recipients, mut body) = (Vec::new(), None);
+    let (mut recipients, mut body, mut beside, mut doubt) = (Vec::new(), None, Vec::new(), None);
     for (key, message) in ciphertext.as_object()? {
         let message = of_bytes(&base64(message.get("body")?.as_str()?)?, true)?;
         body = body.or(Some(message.body));
+        beside.extend(message.beside);
+        doubt = doubt.or(message.doubt);
         recipients.push(format!("device key {}", key.chars().take(43).collect::<String>()));
     }
-    Some(Found::Container(Container { recipients, ..container("olm", &body?) }))
+    Some(Found::Container(Container { recipients, beside, doubt, ..container("olm", &body?) }))
 }

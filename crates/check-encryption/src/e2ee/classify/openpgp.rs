@@ -78,7 +78,7 @@ fn packet(bytes: &[u8]) -> Option<(Packet, &[u8])> {
 
 /// What the packets are: an encrypted message, or a layer around something in clear.
 pub(super) fn read(bytes: &[u8], whole: bool) -> Option<Found> {
-    let (mut rest, mut recipients) = (bytes, Vec::new());
+    let (mut rest, mut recipients, mut beside) = (bytes, Vec::new(), Vec::new());
     while let Some((packet, after)) = packet(rest) {
         if whole && !packet.complete {
             return None;
@@ -103,10 +103,10 @@ pub(super) fn read(bytes: &[u8], whole: bool) -> Option<Found> {
             (tag::SEIPD, [version @ (1 | 2), body @ ..]) if !packet.open && after.is_empty() => {
                 // Version 2 begins with cipher, mode, size of parts and a salt of 32 bytes.
                 let head = if *version == 1 { 0 } else { 35 };
-                return Some(encrypted(recipients, body.get(head..)?));
+                return Some(encrypted(recipients, beside, body.get(head..)?));
             }
             (tag::AEAD, [1, body @ ..]) if !packet.open && after.is_empty() => {
-                return Some(encrypted(recipients, body.get(3..)?));
+                return Some(encrypted(recipients, beside, body.get(3..)?));
             }
             // Without a packet for its key before it, a byte and a length are no sign of it.
             (tag::SED, _) if !recipients.is_empty() && !packet.open && after.is_empty() => {
@@ -124,14 +124,15 @@ pub(super) fn read(bytes: &[u8], whole: bool) -> Option<Found> {
             }
             _ => return None,
         }
+        beside.push(packet.body);
         rest = after;
     }
     None
 }
 
-fn encrypted(recipients: Vec<String>, body: &[u8]) -> Found {
+fn encrypted(recipients: Vec<String>, beside: Vec<Vec<u8>>, body: &[u8]) -> Found {
     let body = body.to_vec();
-    Found::Container(Container { format: "openpgp", recipients, body, ..Container::default() })
+    Found::Container(Container { format: "openpgp", recipients, body, beside, ..Container::default() })
 }
 
 fn key_id(id: &[u8]) -> String {

@@ -7,6 +7,8 @@ use proptest::prelude::*;
 
 use super::*;
 
+mod around;
+
 const LETTER: &str =
     "Dear Anna, the parcel with the documents has arrived this morning and is on your desk. See you on Monday!";
 

@@ -6,34 +6,51 @@ use super::layers::base64;
 /// The header of an age file (<https://age-encryption.org/v1>), and its payload.
 pub(super) fn age(bytes: &[u8]) -> Option<Container> {
     let mut rest = bytes.strip_prefix(b"age-encryption.org/v1\n")?;
-    let mut recipients = Vec::new();
+    let (mut recipients, mut beside) = (Vec::new(), Vec::new());
     loop {
         let (line, after) = split_line(rest)?;
         if let Some(arguments) = line.strip_prefix("-> ") {
-            recipients.push(age_recipient(arguments)?);
             rest = after;
             // The body: full lines of 64 columns, then a shorter one, which may be empty.
+            let mut body = Vec::new();
             loop {
                 let (line, after) = split_line(rest)?;
-                base64(line)?;
+                body.extend(base64(line)?);
                 rest = after;
                 if line.len() < 64 {
                     break;
                 }
             }
+            recipients.push(age_recipient(arguments, &body)?);
+            // A plugin's arguments and body may be anything.
+            beside.extend([arguments.as_bytes().to_vec(), body]);
         } else {
             let mac = base64(line.strip_prefix("--- ")?)?;
             let (nonce, body) = after.split_at_checked(16).filter(|_| mac.len() == 32 && !recipients.is_empty())?;
             let (nonce, body) = (Some(nonce.to_vec()), body.to_vec());
-            return Some(Container { format: "age", recipients, nonce, body, ..Container::default() });
+            return Some(Container { format: "age", recipients, nonce, body, beside, ..Container::default() });
         }
     }
 }
 
-/// A stanza's sort; for SSH keys with the first bytes of the key's digest.
-fn age_recipient(arguments: &str) -> Option<String> {
+/// A stanza's sort; for SSH keys with the first bytes of the key's digest. None where a stanza of age's own is not as it is
+/// specified: it would hold something else.
+fn age_recipient(arguments: &str, body: &[u8]) -> Option<String> {
     let mut words = arguments.split(' ');
     let sort = words.next().filter(|w| !w.is_empty() && w.len() <= 64)?;
+    let sizes: Vec<usize> = words.clone().map(|word| base64(word).map_or(0, |bytes| bytes.len())).collect();
+    let as_specified = match (sort, sizes.as_slice()) {
+        ("X25519", sizes) => sizes == [32] && body.len() == 32,
+        // A salt, and the logarithm of the work, which is a number of two digits at most.
+        ("scrypt", [salt, _]) => *salt == 16 && body.len() == 32 && words.clone().nth(1).is_some_and(|n| n.len() <= 2),
+        ("ssh-ed25519", sizes) => sizes == [4, 32] && body.len() == 32,
+        ("ssh-rsa", sizes) => sizes == [4] && (128..=2048).contains(&body.len()),
+        ("scrypt", _) => false,
+        _ => true,
+    };
+    if !as_specified {
+        return None;
+    }
     Some(match sort {
         "scrypt" => "passphrase".to_owned(),
         "ssh-rsa" | "ssh-ed25519" => format!("{sort} {}", words.next()?.chars().take(16).collect::<String>()),
@@ -54,17 +71,23 @@ pub(super) fn cose(bytes: &[u8]) -> Option<Container> {
         [0xd0, 0x83, rest @ ..] => (rest, 3),
         _ => return None,
     };
-    let (major, protected, rest) = head(rest).filter(|(major, ..)| *major == 2)?;
-    let _ = major;
-    let rest = skip(rest.get(usize::try_from(protected).ok()?..)?, 5)?;
+    let (_, protected, rest) = head(rest).filter(|(major, ..)| *major == 2)?;
+    let (protected, rest) = rest.split_at_checked(usize::try_from(protected).ok()?)?;
+    let mut beside = Vec::new();
+    if !protected.is_empty() && !skip(protected, 5, &mut beside)?.is_empty() {
+        return None;
+    }
+    let rest = skip(rest, 5, &mut beside)?;
     let (_, length, rest) = head(rest).filter(|(major, ..)| *major == 2)?;
     let (body, rest) = rest.split_at_checked(usize::try_from(length).ok()?)?;
     let recipients = match (members, head(rest)) {
-        (4, Some((4, count, _))) => vec!["COSE recipient".to_owned(); usize::try_from(count.min(64)).ok()?],
-        (3, None) => Vec::new(),
+        (4, Some((4, count, _))) if skip(rest, 4, &mut beside)?.is_empty() => {
+            vec!["COSE recipient".to_owned(); usize::try_from(count.min(64)).ok()?]
+        }
+        (3, None) if rest.is_empty() => Vec::new(),
         _ => return None,
     };
-    Some(Container { format: "cose", recipients, body: body.to_vec(), ..Container::default() })
+    Some(Container { format: "cose", recipients, body: body.to_vec(), beside, ..Container::default() })
 }
 
 /// Major type and value of an item of CBOR (RFC 8949, section 3), and what follows.
@@ -81,13 +104,17 @@ fn head(bytes: &[u8]) -> Option<(u8, u64, &[u8])> {
     Some((first >> 5, value, rest))
 }
 
-/// What follows one item, whose major type must be `wanted`; nested no deeper than that many levels are left.
-fn skip(bytes: &[u8], wanted: u8) -> Option<&[u8]> {
-    fn item(bytes: &[u8], deepest: u8) -> Option<&[u8]> {
+/// What follows one item, whose major type must be `wanted`; its strings are gathered.
+fn skip<'a>(bytes: &'a [u8], wanted: u8, strings: &mut Vec<Vec<u8>>) -> Option<&'a [u8]> {
+    fn item<'a>(bytes: &'a [u8], deepest: u8, strings: &mut Vec<Vec<u8>>) -> Option<&'a [u8]> {
         let (major, value, mut rest) = head(bytes)?;
         let deepest = deepest.checked_sub(1)?;
         match major {
-            2 | 3 => rest.get(usize::try_from(value).ok()?..),
+            2 | 3 => {
+                let (string, rest) = rest.split_at_checked(usize::try_from(value).ok()?)?;
+                strings.push(string.to_vec());
+                Some(rest)
+            }
             4..=6 => {
                 let members = match major {
                     4 => value,
@@ -95,14 +122,14 @@ fn skip(bytes: &[u8], wanted: u8) -> Option<&[u8]> {
                     _ => 1,
                 };
                 for _ in 0..members {
-                    rest = item(rest, deepest)?;
+                    rest = item(rest, deepest, strings)?;
                 }
                 Some(rest)
             }
             _ => Some(rest),
         }
     }
-    (head(bytes)?.0 == wanted).then(|| item(bytes, 8))?
+    (head(bytes)?.0 == wanted).then(|| item(bytes, 8, strings))?
 }
 
 /// Pictures, sound, films, archives, documents and databases, by the marks that they begin with. Four bytes and more, so that
