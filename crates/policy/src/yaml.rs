@@ -147,6 +147,27 @@ impl<'de> Deserialize<'de> for Data {
     }
 }
 
+/// Whether a line has a password in an URL or a connection string, a query that may be one, or a field for a secret whose value
+/// is no reference.
+fn holds_secret(line: &str) -> bool {
+    let line = line.to_ascii_lowercase();
+    let in_url = line.split("://").skip(1).any(|rest| {
+        let url = rest.split([' ', '"', '\'', '}', ']']).next().unwrap_or_default();
+        url.contains('@') || url.contains('?') && url.contains('=')
+    });
+    let fields = ["password", "passwd", "passphrase", "header", "token", "secret"];
+    let mut values = fields.iter().flat_map(|field| line.split(field).skip(1));
+    let in_field = values.any(|rest| {
+        let rest = rest.trim_start_matches(['"', '\'', ' ']);
+        let Some(value) = rest.strip_prefix([':', '=']) else { return false };
+        let value = value.trim_start_matches([' ', '"', '\'']);
+        !value.is_empty()
+            && !value.starts_with('#')
+            && !["env:", "file:", "cmd:"].iter().any(|way| value.starts_with(way))
+    });
+    in_url || in_field
+}
+
 /// A file that is being read, and what was found wrong with it so far.
 pub struct File<'a> {
     /// Its path, as diagnostics name it.
@@ -239,8 +260,23 @@ impl<'a> File<'a> {
         message: String,
         help: Option<String>,
     ) {
+        let (span, message) = match self.may_hold_secret(&span) {
+            true => (
+                0..0,
+                format!("{message} (the line, {}, may hold a secret, and is not shown)", self.place(span.start).0),
+            ),
+            false => (span, message),
+        };
         let (line, column) = self.place(span.start);
         self.found.push(Diagnostic { code, severity, file: self.path.to_owned(), line, column, span, message, help });
+    }
+
+    /// Whether the lines of some bytes may hold a secret that was written there instead of a reference to it.
+    fn may_hold_secret(&self, span: &Range<usize>) -> bool {
+        let start = self.text.get(..span.start).and_then(|before| before.rfind('\n')).map_or(0, |at| at + 1);
+        let end = span.end.max(span.start).min(self.text.len());
+        let end = self.text.get(end..).and_then(|after| after.find('\n')).map_or(self.text.len(), |at| end + at);
+        self.text.get(start..end).unwrap_or_default().lines().any(holds_secret)
     }
 
     /// The node as the type wanted, or a complaint that names the field.

@@ -17,7 +17,7 @@ use super::folder::MOST as MOST_FILES;
 use super::search::{Found, PIECE, SHARED, Search, planted};
 use super::sql::{Client, unhex};
 use super::target::{Canary, Sql, Store};
-use super::{SORT, http, spec};
+use super::{SORT, field, http, spec};
 use crate::facts::{Control, E2eeCanaryFacts, Hit, Hits, Outcome, Planted, Searches, Step, StoreSearched};
 
 /// Why there is no drill.
@@ -247,11 +247,15 @@ async fn look(store: &Store, search: &Arc<Search>, control: &Arc<Search>, other:
         http::get(http, cx.remaining().saturating_sub(SPARE), cx).await.map(|body| {
             (tally.items, tally.bytes) = (u64::from(!body.is_empty()), body.len() as u64);
             tally.search("the answer", &body, 0, search, control);
+            let answer = serde_json::from_slice(&body).unwrap_or_default();
+            let list =
+                http.list.as_ref().and_then(|path| field::at(&answer, path)).and_then(serde_json::Value::as_array);
+            tally.why = http::incomplete(http, &answer, list.map_or(usize::MAX, Vec::len));
         })
     } else {
         Err("the inventory does not say what it is".to_owned())
     };
-    tally.why = looked.err();
+    tally.why = looked.err().or(tally.why);
     tally
 }
 

@@ -26,6 +26,8 @@ use super::target::Framing;
 const DEEPEST: usize = 8;
 /// Fewer bytes than this can't hold a key or nonce and a tag.
 const LEAST: usize = 28;
+/// Bytes at the beginning of a ciphertext that are compared with those of others.
+const START: usize = 96;
 /// Bytes of ciphertext in a container that tell whether they are any.
 const ENOUGH: usize = 16;
 
@@ -41,6 +43,8 @@ pub(super) struct Seen {
     pub(super) why: Option<String>,
     /// The digest of the ciphertext alone: headers are fresh also where it is not.
     pub(super) body: Option<Digest>,
+    /// The first bytes of its ciphertext: what stands there in many payloads together tells.
+    pub(super) start: Vec<u8>,
     /// How many bytes it has, where all of them can be printed and they are too few to tell by themselves.
     pub(super) printable: Option<u64>,
 }
@@ -55,6 +59,7 @@ impl Seen {
             nonce: None,
             why: Some(why.into()),
             body: None,
+            start: Vec::new(),
             printable: None,
         }
     }
@@ -206,11 +211,18 @@ fn of_container(container: Container) -> Seen {
     if body.len() < ENOUGH {
         let mut seen = Seen::new(Class::TooShort, Some(format), format!("it holds {} bytes of ciphertext", body.len()));
         seen.printable = text::of(&body, true).map(|text| text.len() as u64);
+        seen.start = body;
         return seen;
     }
     let mut seen = Seen::new(Class::Container, Some(format), "it parses");
     (seen.recipients, seen.nonce, seen.body) = (recipients, nonce, Some(Digest::of(&body)));
+    seen.start = start(&body);
     seen
+}
+
+/// The bytes that are compared with those of other payloads.
+fn start(body: &[u8]) -> Vec<u8> {
+    body.get(..body.len().min(START)).unwrap_or_default().to_vec()
 }
 
 /// Bytes without a structure that is known.
@@ -243,6 +255,7 @@ fn plain(bytes: &[u8], whole: bool, framing: &[Framing]) -> Seen {
         }
         let mut seen = Seen::new(Class::Opaque, name, "bytes like random ones, in the framing declared");
         seen.body = Some(Digest::of(body));
+        seen.start = start(body);
         seen.nonce = bytes.get(..header.min(32)).filter(|nonce| nonce.len() >= 12).map(<[u8]>::to_vec);
         return seen;
     }

@@ -21,7 +21,7 @@ pub(super) async fn draw(http: &Http, draw: Draw, lens: &Lens, cx: &Cx) -> Resul
         }
         let length = u64::try_from(body.len()).unwrap_or(u64::MAX);
         let looked = vec![lens.look("the answer".to_owned(), length, &body, &[])];
-        return Ok(Drawn { looked, of: Some(1), ..Drawn::default() });
+        return Ok(Drawn { looked, of: http.complete.then_some(1), ..Drawn::default() });
     };
     let value: Value = serde_json::from_slice(&body).map_err(|e| format!("the answer is no JSON: {e}"))?;
     let list = field::at(&value, path).and_then(Value::as_array);
@@ -36,7 +36,23 @@ pub(super) async fn draw(http: &Http, draw: Draw, lens: &Lens, cx: &Cx) -> Resul
         let length = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
         looked.push(lens.look(format!("{path}[{at}]"), length, &bytes, &[]));
     }
-    Ok(Drawn { looked, of: u64::try_from(list.len()).ok(), ..Drawn::default() })
+    let why = incomplete(http, &value, list.len());
+    let of = if why.is_none() { u64::try_from(list.len()).ok() } else { None };
+    Ok(Drawn { looked, of, why, ..Drawn::default() })
+}
+
+/// Why an answer need not be all there is.
+pub(super) fn incomplete(http: &Http, answer: &Value, records: usize) -> Option<String> {
+    if !http.complete {
+        return Some("the answer may be a page; where it is all there is, say 'complete: true'".to_owned());
+    }
+    let is_set = |value: &Value| !matches!(value, Value::Null | Value::Bool(false)) && value.as_str() != Some("");
+    let next = ["next", "next_page", "next_cursor", "nextPageToken", "has_more", "@odata.nextLink"];
+    let more = next.iter().any(|name| answer.get(*name).is_some_and(is_set));
+    let total = ["total", "total_count", "totalCount", "count"].iter().filter_map(|name| answer.get(*name)?.as_u64());
+    let records = u64::try_from(records).unwrap_or(u64::MAX);
+    (more || total.max().is_some_and(|total| total > records))
+        .then(|| "the answer says itself that there are more, though the inventory says 'complete'".to_owned())
 }
 
 /// The body of an answer with status 200.

@@ -18,6 +18,7 @@ const POOL: (usize, u64) = (8, 64);
 /// The facts. `drawn` has what came out of each store, in the inventory's order.
 pub(super) fn facts(spec: &E2eeTarget, seed: u64, mut drawn: Vec<Drawn>) -> E2eeFacts {
     drawn.iter_mut().for_each(pool);
+    drawn.iter_mut().for_each(columns);
     let pairs = || spec.store.iter().zip(&drawn);
     let stores = pairs().map(|(store, drawn)| of_store(store, drawn)).collect();
     let mut samples: Vec<Sample> = Vec::new();
@@ -50,6 +51,59 @@ fn pool(drawn: &mut Drawn) {
         looked.seen.format.get_or_insert_with(|| "text".to_owned());
         looked.seen.why = Some(format!("short text, as are all {count} short payloads of this store"));
     }
+}
+
+/// Payloads of a format, position by position: text that is combined with one key over and over has few values at each of
+/// them, and each payload by itself looks random.
+fn columns(drawn: &mut Drawn) {
+    let mut formats: BTreeMap<Option<String>, BTreeMap<Vec<u8>, Vec<usize>>> = BTreeMap::new();
+    for (at, looked) in drawn.looked.iter().enumerate() {
+        // A payload that is stored twice is one.
+        if !looked.seen.start.is_empty() && !looked.seen.is_readable() {
+            let starts = formats.entry(looked.seen.format.clone()).or_default();
+            starts.entry(looked.seen.start.clone()).or_default().push(at);
+        }
+    }
+    for starts in formats.values() {
+        let longest = starts.keys().map(Vec::len).max().unwrap_or_default();
+        let (mut judged, mut narrow) = (0_usize, 0_usize);
+        for position in 0..longest {
+            let column: Vec<u8> = starts.keys().filter_map(|start| start.get(position).copied()).collect();
+            judged += usize::from(column.len() >= COLUMN);
+            narrow += usize::from(is_narrow(&column));
+        }
+        if narrow == 0 {
+            continue;
+        }
+        let clear = narrow >= 8 && narrow * 2 >= judged;
+        let why =
+            format!("{narrow} of the first {judged} bytes have too few values in {} payloads together", starts.len());
+        for looked in starts.values().flatten() {
+            let Some(looked) = drawn.looked.get_mut(*looked) else { continue };
+            looked.seen.class = if clear { Class::Patterned } else { Class::Unknown };
+            looked.seen.why = Some(why.clone());
+        }
+    }
+}
+
+/// Bytes of one position that tell something.
+const COLUMN: usize = 30;
+
+/// Whether bytes have far more pairs of equal ones than random bytes have: n(n-1)/512 of them, give or take the root of that.
+fn is_narrow(column: &[u8]) -> bool {
+    if column.len() < COLUMN {
+        return false;
+    }
+    let mut counts = [0_u32; 256];
+    for byte in column {
+        if let Some(count) = counts.get_mut(usize::from(*byte)) {
+            *count += 1;
+        }
+    }
+    let pairs: f64 = counts.iter().map(|n| f64::from(*n) * (f64::from(*n) - 1.0) / 2.0).sum();
+    let n = f64::from(u32::try_from(column.len()).unwrap_or(u32::MAX));
+    let mean = n * (n - 1.0) / 512.0;
+    pairs > mean + 12.0 * mean.sqrt().max(1.5)
 }
 
 fn is_told(class: Class) -> bool {
@@ -195,5 +249,58 @@ fn repeats(looked: &[&Looked]) -> Repeats {
         compared: number(compared),
         asked: if compared > 1 { Asked::All } else { Asked::Only(Vec::new()) },
         repeats,
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test may panic")]
+mod tests {
+    use super::*;
+
+    /// A payload whose ciphertext begins so.
+    fn payload(name: String, start: Vec<u8>) -> Looked {
+        let digest = Digest::of(&start);
+        let seen = Seen { start, ..super::super::classify::classify(b"", true, &[]) };
+        let seen = Seen { class: Class::Container, format: Some("jwe".to_owned()), body: Some(digest), ..seen };
+        Looked { name, length: 200, in_part: false, digest, seen }
+    }
+
+    fn random(seed: &str, length: usize) -> Vec<u8> {
+        let digests = (0..length.div_ceil(32)).map(|n| Digest::of(format!("{seed} {n}").as_bytes()).to_string());
+        let hex: String = digests.map(|digest| digest.rsplit(':').next().unwrap().to_owned()).collect();
+        (0..length).map(|at| u8::from_str_radix(&hex[2 * at..2 * at + 2], 16).unwrap()).collect()
+    }
+
+    fn classes(starts: impl Iterator<Item = Vec<u8>>) -> Vec<Class> {
+        let looked = starts.enumerate().map(|(n, start)| payload(n.to_string(), start)).collect();
+        let mut drawn = Drawn { looked, ..Drawn::default() };
+        columns(&mut drawn);
+        let mut classes: Vec<Class> = drawn.looked.iter().map(|looked| looked.seen.class).collect();
+        classes.dedup();
+        classes
+    }
+
+    #[test]
+    fn texts_under_one_key_are_seen_together() {
+        let key = random("key", 96);
+        let text =
+            |n: usize| format!("{} {}: the letter of this morning is number {n} and on your desk", n * 7919, n % 7);
+        let sealed = |n: usize| text(n).bytes().zip(&key).map(|(text, key)| text ^ key).collect();
+        assert_eq!(classes((0..60).map(sealed)), [Class::Patterned]);
+        // A few such bytes may be a header.
+        let headed = |n: usize| [&[0, 1][..], &random(&n.to_string(), 60)].concat();
+        assert_eq!(classes((0..60).map(headed)), [Class::Unknown]);
+        // The same payload in many places is one.
+        assert_eq!(classes((0..60).map(|_| random("same", 60))), [Class::Container]);
+    }
+
+    #[test]
+    fn ciphertexts_are_not_narrow_together() {
+        for run in 0..20 {
+            for count in [29, 30, 60, 300] {
+                let starts = (0..count).map(|n| random(&format!("{run} {count} {n}"), 96));
+                assert_eq!(classes(starts), [Class::Container]);
+            }
+        }
     }
 }

@@ -90,6 +90,9 @@ pub struct Http {
     /// Where in the JSON that comes the list of records is: `$.messages`; without it the whole body is one payload.
     #[serde(default)]
     pub list: Option<String>,
+    /// The answer is all there is, and no page of it: without this, fewer records than bound the share prove nothing.
+    #[serde(default)]
+    pub complete: bool,
 }
 
 /// A format of encrypted payloads.
@@ -174,8 +177,21 @@ pub(super) fn of_request(url: &str, header: Option<&str>) -> Result<(), &'static
     if url.split('/').nth(2).is_some_and(|authority| authority.contains('@')) {
         return Err("a password in an URL would be shown; give it as 'header'");
     }
+    // The inventory and the evidence keep the whole URL.
+    let query = url.split_once(['?', '#']).map(|(_, query)| query.to_ascii_lowercase()).unwrap_or_default();
+    let tells = query.split(['&', ';', '#', '?']).any(|pair| {
+        let (name, value) = pair.split_once('=').unwrap_or(("", pair));
+        value.len() > 24 || SECRET.iter().any(|word| name.contains(word))
+    });
+    if tells {
+        return Err("a token in an URL's query would be kept in the evidence; give it as 'header'");
+    }
     secret(header)
 }
+
+/// Names of parameters whose values are secrets, or parts of such names.
+const SECRET: [&str; 12] =
+    ["token", "key", "secret", "passw", "pwd", "auth", "sig", "session", "credential", "jwt", "code", "ticket"];
 
 fn secret(reference: Option<&str>) -> Result<(), &'static str> {
     if reference.is_some_and(|r| !["env:", "file:", "cmd:"].iter().any(|p| r.starts_with(p))) {

@@ -1,5 +1,8 @@
 //! Cryptographic Message Syntax (RFC 5652, RFC 5083).
 
+use x509_parser::prelude::FromDer as _;
+use x509_parser::x509::X509Name;
+
 use super::ber::{Ber, string};
 use super::{Container, Found};
 
@@ -38,7 +41,7 @@ pub(super) fn read(bytes: &[u8], whole: bool) -> Option<Found> {
     let mut recipients = Vec::new();
     let mut beside = Vec::new();
     while let Some((tag, info)) = infos.next() {
-        recipients.push(recipient(tag, info));
+        recipients.extend(named(tag, info));
         // The wrapped key is the last field.
         let mut fields = Ber(info);
         beside.extend(std::iter::from_fn(|| fields.next()).last().map(|(_, key)| key.to_vec()));
@@ -67,26 +70,54 @@ pub(super) fn read(bytes: &[u8], whole: bool) -> Option<Found> {
 }
 
 /// Whom a RecipientInfo names (RFC 5652, section 6.2).
-fn recipient(tag: u8, info: &[u8]) -> String {
-    let serial = |id: &[u8]| Ber(id).0.iter().map(|b| format!("{b:02x}")).collect::<String>();
+fn named(tag: u8, info: &[u8]) -> Vec<String> {
+    let mut fields = Ber(info);
+    let one = |name: &str| vec![name.to_owned()];
     match tag {
         // KeyTransRecipientInfo: version, then the identifier.
         SEQUENCE => {
-            let mut fields = Ber(info);
             fields.take(INTEGER);
-            match fields.next() {
-                Some((SEQUENCE, issuer_and_serial)) => {
-                    let mut both = Ber(issuer_and_serial);
-                    both.take(SEQUENCE);
-                    format!("serial {}", both.take(INTEGER).map(serial).unwrap_or_default())
-                }
-                Some((_, key_id)) => format!("key {}", serial(key_id)),
-                None => "key transport".to_owned(),
-            }
+            vec![fields.next().and_then(|(tag, id)| identified(tag, id)).unwrap_or_else(|| "key transport".to_owned())]
         }
-        0xa1 => "key agreement".to_owned(),
-        0xa2 => "key encryption key".to_owned(),
-        0xa3 => "passphrase".to_owned(),
-        _ => "other".to_owned(),
+        // KeyAgreeRecipientInfo: of each recipient an identifier and a key.
+        0xa1 => {
+            let keys = std::iter::from_fn(|| fields.next()).last();
+            let mut keys = Ber(keys.map_or(&[], |(_, keys)| keys));
+            let mut all = Vec::new();
+            while let Some(key) = keys.take(SEQUENCE) {
+                let id = Ber(key).next().and_then(|(tag, id)| match tag {
+                    // RecipientKeyIdentifier begins with the key's.
+                    0xa0 => Ber(id).next().and_then(|(_, id)| identified(0x80, id)),
+                    tag => identified(tag, id),
+                });
+                all.push(id.unwrap_or_else(|| "key agreement".to_owned()));
+            }
+            if all.is_empty() { one("key agreement") } else { all }
+        }
+        0xa2 => one("key encryption key"),
+        0xa3 => one("passphrase"),
+        _ => one("other"),
     }
+}
+
+/// IssuerAndSerialNumber, or a subject's key identifier. A serial number alone is anybody's: every authority has its own.
+fn identified(tag: u8, id: &[u8]) -> Option<String> {
+    let hex = |bytes: &[u8]| bytes.iter().map(|b| format!("{b:02x}")).collect::<String>();
+    if tag != SEQUENCE {
+        return Some(format!("key {}", hex(id.get(..64).unwrap_or(id))));
+    }
+    let mut both = Ber(id);
+    both.take(SEQUENCE)?;
+    let issuer = id.get(..id.len().checked_sub(both.0.len())?)?;
+    let serial = both.take(INTEGER)?;
+    let name = X509Name::from_der(issuer).map(|(_, name)| name.to_string()).unwrap_or_default();
+    let name: String = name.chars().filter(|c| !c.is_control()).take(200).collect();
+    // The digest tells apart what is written alike.
+    Some(format!("serial {} of {name} ({})", hex(serial.get(..64).unwrap_or(serial)), short_digest(issuer)))
+}
+
+/// The first eight bytes of a name's SHA-256.
+fn short_digest(issuer: &[u8]) -> String {
+    let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, issuer);
+    digest.as_ref().iter().take(8).map(|b| format!("{b:02x}")).collect()
 }

@@ -139,6 +139,9 @@ fn container((alg, enc): (&str, &str), recipients: Vec<String>, parts: Parts) ->
         Some("its 'alg' or 'enc' is no registered algorithm of JWE")
     } else if !parts.fit(enc) {
         Some("its key, IV or tag does not have the size that its algorithms give them")
+    } else if [&parts.iv, &parts.tag].iter().any(|part| part.iter().all(|b| b.is_ascii_alphanumeric() || *b == b' ')) {
+        // Of twelve random bytes, one in twenty million is such a text.
+        Some("its IV or tag is written in letters")
     } else {
         None
     };

@@ -181,5 +181,21 @@ pub(super) fn media(bytes: &[u8]) -> Option<&'static str> {
     if at(4, b"ftyp") && bytes.starts_with(&[0, 0]) {
         return Some("MP4");
     }
+    if is_lzma(bytes) {
+        return Some("LZMA");
+    }
     at(257, b"ustar").then_some("tar")
+}
+
+/// The header of LZMA alone, without a mark (<https://tukaani.org/xz/lzma-file-format.txt>): properties, a dictionary of 2^n or
+/// 2^n + 2^(n-1) bytes, a length below 2^40 or none, and the zero with which the range coder begins.
+fn is_lzma(bytes: &[u8]) -> bool {
+    let Some((head, [0, ..])) = bytes.split_at_checked(13) else { return false };
+    let number = |from: usize, to: usize| {
+        head.get(from..to).unwrap_or_default().iter().rev().fold(0_u64, |n, b| n << 8 | u64::from(*b))
+    };
+    let (dictionary, length) = (number(1, 5), number(5, 13));
+    let usual = dictionary >= 4096
+        && (dictionary.is_power_of_two() || dictionary % 3 == 0 && (dictionary / 3).is_power_of_two());
+    head.first().is_some_and(|properties| *properties < 225) && usual && (length == u64::MAX || length < 1 << 40)
 }

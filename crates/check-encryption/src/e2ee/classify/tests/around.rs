@@ -158,6 +158,7 @@ fn what_does_not_belong_into_a_container_is_not_proven() {
         ("jwe key", parts(WRAPPED, &noise(1, 41), &noise(2, 12), &noise(3, 16))),
         ("jwe iv", parts(WRAPPED, &noise(1, 40), &noise(2, 13), &noise(3, 16))),
         ("jwe tag", parts(WRAPPED, &noise(1, 40), &noise(2, 12), &noise(3, 15))),
+        ("jwe iv in letters", parts(WRAPPED, &noise(1, 40), b"meet me at 6", &noise(3, 16))),
         ("jwe header", parts(&spaced, &noise(1, 40), &noise(2, 12), &noise(3, 16))),
     ] {
         let seen = told(&bytes);
@@ -175,4 +176,27 @@ impl ReplaceEnd for Vec<u8> {
         let text = String::from_utf8(self).unwrap();
         text.replace("\n-----END", &format!("\n{line}\n-----END")).into_bytes()
     }
+}
+
+#[test]
+fn lzma_without_a_mark_is_read() {
+    // `xz --format=lzma` and `xz --format=lzma --lzma1=dict=1536KiB` begin so.
+    for dictionary in [0x0080_0000_u32, 0x0018_0000] {
+        let head = [&[0x5d][..], &dictionary.to_le_bytes(), &[0xff; 8], &[0]].concat();
+        let packed = [&head[..], &noise(3, 200)].concat();
+        assert_eq!(class(&packed), Class::Media);
+        assert_eq!(class(&jwe(&packed).into_bytes()), Class::Media);
+    }
+}
+
+/// A serial number alone is any authority's.
+#[test]
+fn a_recipient_of_cms_is_named_by_issuer_and_serial() {
+    let name = |text: &str| {
+        let value = [&[0x0c, u8::try_from(text.len()).unwrap()][..], text.as_bytes()].concat();
+        der(0x31, &der(0x30, &[&[6, 3, 0x55, 4, 3][..], &value].concat()))
+    };
+    let named = ["Our CA", "Other CA"].map(|ca| told(&cms(&name(ca), &noise(4, 256), &[])).recipients);
+    assert_eq!(named[0][0].split(" (").next(), Some("serial 010203 of CN=Our CA"));
+    assert_ne!(named[0], named[1]);
 }
