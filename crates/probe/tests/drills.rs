@@ -212,10 +212,10 @@ async fn a_process_can_be_ended_before_the_drill_is_over() {
 }
 
 #[tokio::test]
-async fn drills_come_last_and_one_at_a_time() {
+async fn what_goes_last_comes_after_what_looks_and_drills_after_both_one_at_a_time() {
     let dir = tempfile::tempdir().unwrap();
     let log = Arc::new(Mutex::new(Vec::new()));
-    let job = |name: &'static str, drill: bool| {
+    let job = |name: &'static str, turn: &str| {
         let log = Arc::clone(&log);
         let probe = Told::new(move |_| {
             let log = Arc::clone(&log);
@@ -226,10 +226,20 @@ async fn drills_come_last_and_one_at_a_time() {
                 Ok(Facts::new())
             })
         });
-        let probe = if drill { probe.drill() } else { probe };
+        let probe = match turn {
+            "drill" => probe.drill(),
+            "last" => probe.last(),
+            _ => probe,
+        };
         Job { probe: Arc::new(probe), target: target(name), ask: Ask::All, depth: Depth::Full, prior: vec![] }
     };
-    let jobs = vec![job("drill", true), job("look", false), job("other", true)];
+    let jobs = vec![
+        job("drill", "drill"),
+        job("late", "last"),
+        job("look", "look"),
+        job("later", "last"),
+        job("other", "drill"),
+    ];
     let (evidence, mut received) = mpsc::channel(8);
     let (events, _) = mpsc::unbounded_channel();
     collect(jobs, limits(dir.path()), Stop::default(), evidence, events).await;
@@ -237,8 +247,10 @@ async fn drills_come_last_and_one_at_a_time() {
     while received.recv().await.is_some() {
         count += 1;
     }
-    assert_eq!(count, 3);
-    let wanted = ["look begins", "look ends", "drill begins", "drill ends", "other begins", "other ends"];
+    assert_eq!(count, 5);
+    let order = ["look", "late", "later", "drill", "other"];
+    let wanted: Vec<String> =
+        order.iter().flat_map(|name| [format!("{name} begins"), format!("{name} ends")]).collect();
     assert_eq!(*log.lock().unwrap(), wanted);
 }
 

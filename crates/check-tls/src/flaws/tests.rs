@@ -1,6 +1,7 @@
 //! The tests of flaws against peers that have them, and one that has none.
 
-use std::net::SocketAddr;
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,9 +14,16 @@ use super::{FlawProbe, SORT};
 use crate::client::peer::{Flaw, Peer};
 use crate::client::tests::{EVERYTHING, gnutls};
 use crate::facts::FlawName;
+use crate::starttls::Protocol;
+use crate::target::TlsTarget;
 
 async fn look(address: SocketAddr) -> (Value, Vec<Exchange>) {
-    let spec = crate::target::TlsTarget::new(address.to_string()).resolve(address.ip()).unwrap();
+    look_behind(None, address).await
+}
+
+async fn look_behind(starttls: Option<Protocol>, address: SocketAddr) -> (Value, Vec<Exchange>) {
+    let declared = TlsTarget { starttls, ..TlsTarget::new(address.to_string()) };
+    let spec = declared.resolve(address.ip()).unwrap();
     let target = Target {
         name: "peer".into(),
         of: "peer".into(),
@@ -143,4 +151,45 @@ async fn gnutls_has_one_and_drops_heartbeats_that_claim_too_much() {
     }
     let heartbleed = facts["flaws"].as_array().unwrap().iter().find(|flaw| flaw["name"] == "heartbleed").unwrap();
     assert_eq!(heartbleed["how"], "demonstrated", "{heartbleed}");
+}
+
+/// A mail server in front of a peer: the dialogue, then everything as it comes.
+fn mail(peer: SocketAddr) -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    std::thread::spawn(move || {
+        for client in listener.incoming() {
+            std::thread::spawn(move || -> std::io::Result<()> {
+                let mut client = client?;
+                let mut lines = BufReader::new(client.try_clone()?);
+                let mut line = String::new();
+                client.write_all(b"220 mail.example ESMTP\r\n")?;
+                lines.read_line(&mut line)?;
+                client.write_all(b"250-mail.example\r\n250 STARTTLS\r\n")?;
+                lines.read_line(&mut line)?;
+                client.write_all(b"220 go ahead\r\n")?;
+                let server = TcpStream::connect(peer)?;
+                let (mut to, mut from) = (server.try_clone()?, server);
+                let mut back = client.try_clone()?;
+                std::thread::spawn(move || {
+                    // Either side may leave at any moment.
+                    let _ = std::io::copy(&mut from, &mut back);
+                    let _ = back.shutdown(std::net::Shutdown::Both);
+                });
+                std::io::copy(&mut lines, &mut to)?;
+                to.shutdown(std::net::Shutdown::Write)
+            });
+        }
+    });
+    address
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn flaws_are_found_behind_starttls_too() {
+    let peer = Peer::start(Flaw::Goldendoodle, 0x0303);
+    let (facts, _) = look_behind(Some(Protocol::Smtp), mail(peer.address)).await;
+    for (name, outcome) in outcomes(&facts) {
+        let present = ["goldendoodle", "zero_length"].contains(&name.as_str());
+        assert_eq!(outcome, if present { "present" } else { "absent" }, "{name}: {facts:#}");
+    }
 }

@@ -13,18 +13,24 @@ type Act = Box<dyn for<'a> Fn(&'a Cx) -> BoxFuture<'a, Result<Facts, Failure>> +
 pub(crate) struct Told {
     act: Act,
     drill: bool,
+    last: bool,
 }
 
 impl Told {
     pub(crate) fn new(
         act: impl for<'a> Fn(&'a Cx) -> BoxFuture<'a, Result<Facts, Failure>> + Send + Sync + 'static,
     ) -> Self {
-        Self { act: Box::new(act), drill: false }
+        Self { act: Box::new(act), drill: false, last: false }
     }
 
     #[allow(dead_code, reason = "not every test drills")]
     pub(crate) fn drill(self) -> Self {
         Self { drill: true, ..self }
+    }
+
+    #[allow(dead_code, reason = "not every test has some that go last")]
+    pub(crate) fn last(self) -> Self {
+        Self { last: true, ..self }
     }
 }
 
@@ -43,6 +49,10 @@ impl Probe for Told {
 
     fn is_drill(&self) -> bool {
         self.drill
+    }
+
+    fn goes_last(&self) -> bool {
+        self.last
     }
 
     fn plan(&self, _: &Target) -> Plan {
