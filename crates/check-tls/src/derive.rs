@@ -5,6 +5,7 @@
 
 mod across;
 mod behaviour;
+mod exchange;
 mod groups;
 pub(crate) mod record;
 pub(crate) mod schemes;
@@ -82,6 +83,7 @@ pub fn derive(spec: &TlsSpec, exchanges: &[Exchange]) -> Result<TlsFacts, Failur
     let dhe = groups::dhe(&record, &versions);
     let mut chains = chains(spec, &main, &served);
     chains.extend(unread(spec, &main, &signature_schemes, &handshakes));
+    let post_quantum = exchange::post_quantum(&record, &groups);
     Ok(TlsFacts {
         address: spec.address.clone(),
         starttls: spec.starttls.map(|protocol| starttls::starttls(protocol, &record, &handshakes, exchanges)),
@@ -90,6 +92,9 @@ pub fn derive(spec: &TlsSpec, exchanges: &[Exchange]) -> Result<TlsFacts, Failur
         signature_schemes,
         dh_prime_bits: dhe.prime_bits,
         dhe,
+        ephemeral_reuse: exchange::reuse(&record),
+        explicit_curves: exchange::explicit(&record, &versions),
+        post_quantum,
         behaviour: behaviour::behaviour(&record, &versions, &alpn),
         ocsp: stapled(&record, &handshakes, &main),
         consistent: behaviour::consistent(&record),

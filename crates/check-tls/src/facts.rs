@@ -231,6 +231,53 @@ pub struct Dhe {
     pub prime_bits: Option<u32>,
     /// SHA-256 of each prime seen, big endian without leading zeros.
     pub primes: Vec<String>,
+    /// The same primes, described.
+    pub groups: Vec<DheGroup>,
+    /// Positions of the exchanges behind it.
+    pub seen: Vec<u32>,
+}
+
+/// A prime of finite-field Diffie-Hellman.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct DheGroup {
+    /// SHA-256 of the prime, big endian without leading zeros.
+    pub sha256: String,
+    /// Its size in bits.
+    pub bits: u32,
+    /// Where it is published (`ffdhe2048`, `RFC 3526, 2048 bits`, …); null for one that is in no such list.
+    pub published: Option<String>,
+    /// Whether it is a safe prime: both it and half of what is left without one are prime; null where it is too long to
+    /// be tested.
+    pub safe_prime: Option<bool>,
+    /// Positions of the exchanges that used it.
+    pub seen: Vec<u32>,
+}
+
+/// What a server chooses in TLS 1.3 when both post-quantum and classical groups are on offer.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct PostQuantum {
+    /// The client sends shares of X25519MLKEM768 and X25519, as browsers do.
+    pub with_both_shares: Choice,
+    /// The client names both and sends a share of X25519 alone: whether the server asks for the better one by a
+    /// HelloRetryRequest.
+    pub with_classical_share: Choice,
+    /// The client sends no share.
+    pub without_shares: Choice,
+}
+
+/// A choice of a group.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct Choice {
+    /// Present where one was made; unavailable where all post-quantum groups are refused.
+    pub outcome: Presence,
+    /// Why it is not proven.
+    pub why: Option<String>,
+    /// IANA name of the group.
+    pub group: Option<String>,
+    /// It contains ML-KEM.
+    pub post_quantum: Option<bool>,
+    /// It came in a HelloRetryRequest.
+    pub retry: Option<bool>,
     /// Positions of the exchanges behind it.
     pub seen: Vec<u32>,
 }
@@ -275,6 +322,12 @@ pub struct TlsFacts {
     pub dhe: Dhe,
     /// Same as `dhe.prime_bits`.
     pub dh_prime_bits: Option<u32>,
+    /// Whether two handshakes met the same ephemeral public value (DHE, ECDHE, or a key share of TLS 1.3).
+    pub ephemeral_reuse: Feature,
+    /// Whether the server describes a curve by its numbers when that is offered, TLS 1.2 and older; RFC 8422 forbids it.
+    pub explicit_curves: Feature,
+    /// Choices between post-quantum and classical groups.
+    pub post_quantum: PostQuantum,
     /// Behaviours.
     pub behaviour: Behaviour,
     /// Every different chain that was served.

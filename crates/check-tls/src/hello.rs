@@ -88,6 +88,16 @@ impl Hello {
         .unwrap_or_default()
     }
 
+    /// Groups of the key shares sent along.
+    #[must_use]
+    pub fn shares(&self) -> Vec<u16> {
+        self.find(|e| match e {
+            Extension::KeyShare(shares) => Some(shares.iter().map(|(group, _)| *group).collect()),
+            _ => None,
+        })
+        .unwrap_or_default()
+    }
+
     /// The server name sent.
     #[must_use]
     pub fn server_name(&self) -> Option<String> {

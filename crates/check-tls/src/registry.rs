@@ -6,12 +6,14 @@
 mod groups;
 mod kinds;
 mod parts;
+mod primes;
 mod schemes;
 mod suites;
 
 pub use groups::{GROUPS, GroupInfo, ffdhe_of_prime, group};
 pub use kinds::{KINDS, kind_parts};
 pub use parts::{Parts, suite_parts};
+pub use primes::{published_prime, safe_prime};
 pub use schemes::{SCHEMES, SchemeInfo, scheme};
 
 /// The signalling value for secure renegotiation (RFC 5746).

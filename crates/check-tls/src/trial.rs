@@ -26,6 +26,10 @@ pub enum Purpose {
     KeyExchange,
     /// Primes of finite-field Diffie-Hellman.
     Dhe,
+    /// Curves that the server describes by itself.
+    Explicit,
+    /// The choice among groups by the key shares sent along.
+    Shares,
     /// Signature schemes of TLS 1.3.
     Schemes,
     /// Compression.

@@ -7,17 +7,21 @@ use model::Digest;
 use super::across::{Across, Shown};
 use super::record::Record;
 use super::versions::Suites;
-use crate::facts::{Dhe, Group, Outcome, Version, VersionName};
-use crate::registry::{GROUPS, GroupInfo, ffdhe_of_prime};
+use crate::facts::{Dhe, DheGroup, Group, Outcome, Version, VersionName};
+use crate::registry::{GROUPS, GroupInfo, ffdhe_of_prime, published_prime, safe_prime};
 use crate::reply::KeyExchange;
 use crate::trial::Purpose;
 
 /// Versions in which groups are named.
 const WITH_GROUPS: [VersionName; 4] = [VersionName::Tls10, VersionName::Tls11, VersionName::Tls12, VersionName::Tls13];
 
+/// How many primes of one server are tested.
+const MOST_TESTED: usize = 3;
+
 /// A prime that a server used.
 pub(super) struct Prime {
     digest: Digest,
+    number: Vec<u8>,
     bits: u32,
     index: u32,
     version: VersionName,
@@ -32,6 +36,7 @@ pub(super) fn primes(record: &Record) -> Vec<Prime> {
             let bits = prime.first().map_or(0, |first| prime.len() * 8 - first.leading_zeros() as usize);
             primes.push(Prime {
                 digest: Digest::of(prime),
+                number: prime.clone(),
                 bits: u32::try_from(bits).unwrap_or(u32::MAX),
                 index: entry.index(),
                 version,
@@ -146,11 +151,19 @@ fn tls12(record: &Record, version: VersionName, primes: &[Prime]) -> Shown {
 
 pub(super) fn dhe(record: &Record, versions: &[Version]) -> Dhe {
     let primes = primes(record);
-    let mut digests: Vec<String> = Vec::new();
+    let mut groups: Vec<DheGroup> = Vec::new();
     for prime in &primes {
-        let text = prime.digest.to_string();
-        if !digests.contains(&text) {
-            digests.push(text);
+        let sha256 = prime.digest.to_string();
+        match groups.iter_mut().find(|known| known.sha256 == sha256) {
+            Some(known) => known.seen.push(prime.index),
+            None => groups.push(DheGroup {
+                sha256,
+                bits: prime.bits,
+                published: published_prime(&prime.number).map(str::to_owned),
+                // A server that shows many primes must not keep us busy.
+                safe_prime: if groups.len() < MOST_TESTED { safe_prime(&prime.number) } else { None },
+                seen: vec![prime.index],
+            }),
         }
     }
     let is_dhe = |p: &crate::registry::Parts| p.key_exchange.starts_with("DHE");
@@ -172,7 +185,8 @@ pub(super) fn dhe(record: &Record, versions: &[Version]) -> Dhe {
         outcome,
         why: why.filter(|_| outcome == Outcome::NotProven),
         prime_bits: primes.iter().map(|p| p.bits).min(),
-        primes: digests,
+        primes: groups.iter().map(|group| group.sha256.clone()).collect(),
+        groups,
         seen: seen.into_iter().collect(),
     }
 }

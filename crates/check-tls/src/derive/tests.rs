@@ -151,3 +151,28 @@ proptest! {
         let _ = derive(&spec(), &exchanges);
     }
 }
+
+/// A ServerHello and a ServerKeyExchange with these parameters.
+fn exchanged(parameters: &[u8]) -> Exchange {
+    let mut body = parameters.to_vec();
+    body.extend([4, 1, 0, 1, 0]);
+    let length = u8::try_from(body.len()).unwrap();
+    let mut answer = server_hello(0xc02f);
+    answer.extend([22, 3, 3, 0, length + 4, 12, 0, 0, length]);
+    answer.extend(body);
+    suites(TLS12, &answer, Ended::ByUs)
+}
+
+#[test]
+fn a_public_value_that_comes_twice_is_reuse_and_numbers_are_explicit_curves() {
+    let named = |value: u8| exchanged(&[&[3, 0, 29, 32][..], &[value; 32]].concat());
+    let of = |exchanges: &[Exchange]| {
+        let facts = derive(&spec(), exchanges).unwrap();
+        (facts.ephemeral_reuse.outcome, facts.explicit_curves.outcome)
+    };
+    assert_eq!(of(&[named(1), named(2), named(1)]), (Presence::Present, Presence::NotProven));
+    assert_eq!(of(&[named(1), named(2)]).0, Presence::Absent);
+    assert_eq!(of(&[named(1)]).0, Presence::NotProven);
+    // explicit_prime, whatever follows.
+    assert_eq!(of(&[named(1), exchanged(&[1, 32, 7, 7])]), (Presence::NotProven, Presence::Present));
+}

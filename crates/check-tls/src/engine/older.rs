@@ -10,6 +10,9 @@ use crate::registry::{Parts, ffdhe_of_prime, suite_parts};
 use crate::reply::{KeyExchange, Until};
 use crate::trial::{Purpose, Trial};
 
+/// `arbitrary_explicit_prime_curves` and `arbitrary_explicit_char2_curves`.
+const EXPLICIT: [u16; 2] = [0xff01, 0xff02];
+
 /// The RFC 7919 group with 2048 bits.
 const FFDHE2048: u16 = 0x0100;
 
@@ -262,6 +265,15 @@ impl Engine<'_> {
         self.ask(Ask { purpose, version, wave: spoken.wave, hello, until: Until::Hello }).await.next
     }
 
+    /// Curves that the server describes by their numbers (RFC 4492, 5.1.1).
+    pub(super) async fn explicit(&self, version: VersionName, wave: u32) {
+        let suites = offered(version, |p| p.key_exchange == "ECDHE" && signed(p));
+        // Named ones behind them, so that who has no others can answer.
+        let groups = [&EXPLICIT[..], &[0x0017, 0x0018, 0x0019, 0x001d]].concat();
+        let hello = offers::older(version, self.sni.as_deref(), &suites, &groups, &offers::all_schemes());
+        self.ask(Ask { purpose: Purpose::Explicit, version, wave, hello, until: Until::KeyExchange }).await;
+    }
+
     /// Behaviours that one hello each shows, at the newest of the older versions. Application protocols only where no
     /// full handshake shows them.
     pub(super) async fn behaviours(&self, version: VersionName, wave: u32, alpn: bool) {
@@ -298,7 +310,7 @@ impl Engine<'_> {
 
 fn scheme_and_group(trial: &Trial) -> (Option<u16>, Option<u16>) {
     match &trial.reply.key_exchange {
-        Some(KeyExchange::Ecdhe { group, scheme }) => (*scheme, Some(*group)),
+        Some(KeyExchange::Ecdhe { group, scheme, .. }) => (*scheme, Some(*group)),
         Some(KeyExchange::Dhe { scheme, .. }) => (*scheme, None),
         _ => (None, None),
     }

@@ -51,7 +51,12 @@ pub(crate) async fn run(cx: &Cx, spec: &TlsSpec, address: SocketAddr) {
     let sides = async {
         let behaviours = async {
             if let Some(version) = newest {
-                engine.behaviours(version, 2, !modern).await;
+                let explicit = async {
+                    if version != VersionName::Ssl3 {
+                        engine.explicit(version, 2).await;
+                    }
+                };
+                join(engine.behaviours(version, 2, !modern), explicit).await;
             }
         };
         let fallback = async {
@@ -133,7 +138,7 @@ impl Engine<'_> {
         };
         let order13 = async {
             if let Some(modern) = &modern {
-                self.order13(modern).await;
+                join(self.order13(modern), self.shares(modern)).await;
             }
         };
         let groups = key_exchange12.as_ref().map(|e| e.groups.clone()).unwrap_or_default();

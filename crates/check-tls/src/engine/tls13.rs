@@ -29,6 +29,11 @@ const P256: (u16, [u8; 65]) = (
     ],
 );
 
+/// The hybrid group of browsers.
+const X25519MLKEM768: u16 = 0x11ec;
+/// Bytes of an encapsulation key of ML-KEM-768 (FIPS 203, table 3).
+const MLKEM768_KEY: usize = 1184;
+
 /// What the engine learnt of TLS 1.3.
 pub(super) struct Modern {
     pub(super) spoken: Spoken,
@@ -111,6 +116,30 @@ impl Engine<'_> {
         suites.found.sort_by_key(|id| offered.iter().position(|o| o == id));
         let spoken = Spoken { version: VersionName::Tls13, suites: suites.found, wave };
         Some(Modern { spoken, groups: groups.found })
+    }
+
+    /// What is chosen when shares of X25519 come along, with and without one of X25519MLKEM768, where ML-KEM is accepted.
+    pub(super) async fn shares(&self, modern: &Modern) -> u32 {
+        let wave = modern.spoken.wave;
+        let quantum = |id: &u16| crate::registry::group(*id).is_some_and(crate::registry::GroupInfo::post_quantum);
+        if !modern.groups.iter().any(quantum) {
+            return wave;
+        }
+        let x25519 = (X25519.0, X25519.1.to_vec());
+        // An encapsulation key may be any polynomials (FIPS 203, 7.2), zero ones too; the share is ML-KEM's first.
+        let both = (X25519MLKEM768, [vec![0; MLKEM768_KEY], X25519.1.to_vec()].concat());
+        let groups = [X25519MLKEM768, 0x11eb, 0x11ed, X25519.0, P256.0, 0x0018];
+        let asks = [vec![both, x25519.clone()], vec![x25519]].map(|sent| {
+            let mut hello = self.tls13(&offers::tls13_suites(), &groups);
+            for extension in &mut hello.extensions {
+                if let Extension::KeyShare(shares) = extension {
+                    shares.clone_from(&sent);
+                }
+            }
+            Ask { purpose: Purpose::Shares, version: VersionName::Tls13, wave, hello, until: Until::Hello }
+        });
+        self.ask_all(asks.into()).await;
+        wave + 1
     }
 
     /// Whose order decides among the suites.

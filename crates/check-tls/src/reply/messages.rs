@@ -55,6 +55,8 @@ pub enum KeyExchange {
         group: u16,
         /// Signature scheme.
         scheme: Option<u16>,
+        /// The server's public value.
+        public: Vec<u8>,
     },
     /// Finite field: the prime without leading zeros, and in TLS 1.2 the scheme that signs.
     Dhe {
@@ -62,8 +64,12 @@ pub enum KeyExchange {
         prime: Vec<u8>,
         /// Signature scheme.
         scheme: Option<u16>,
+        /// The server's public value.
+        public: Vec<u8>,
     },
-    /// Any other, or explicit curves.
+    /// An elliptic curve that the server describes by its numbers (RFC 4492, 5.4).
+    Explicit,
+    /// Any other.
     Other,
 }
 
@@ -73,7 +79,7 @@ impl KeyExchange {
     pub const fn scheme(&self) -> Option<u16> {
         match self {
             Self::Ecdhe { scheme, .. } | Self::Dhe { scheme, .. } => *scheme,
-            Self::Other => None,
+            Self::Explicit | Self::Other => None,
         }
     }
 }
@@ -134,12 +140,16 @@ impl Reply {
             (hello.version == 0x0303 && parts.authentication != "anon").then(|| wire::u16(&mut rest)).flatten()
         };
         match parts.key_exchange.as_str() {
+            // Curve types explicit_prime and explicit_char2.
+            "ECDHE" | "ECDH" if matches!(body.first(), Some(1 | 2)) => KeyExchange::Explicit,
             "ECDHE" | "ECDH" => match parse_ecdh_params(body) {
                 Ok((rest, params)) => match params.curve_params.params_content {
-                    tls_parser::ECParametersContent::NamedGroup(group) => {
-                        KeyExchange::Ecdhe { group: group.0, scheme: signed(rest) }
-                    }
-                    tls_parser::ECParametersContent::ExplicitPrime(_) => KeyExchange::Other,
+                    tls_parser::ECParametersContent::NamedGroup(group) => KeyExchange::Ecdhe {
+                        group: group.0,
+                        scheme: signed(rest),
+                        public: params.public.point.to_vec(),
+                    },
+                    tls_parser::ECParametersContent::ExplicitPrime(_) => KeyExchange::Explicit,
                 },
                 Err(_) => KeyExchange::Other,
             },
@@ -147,7 +157,7 @@ impl Reply {
                 Ok((rest, params)) => {
                     let zeros = params.dh_p.iter().take_while(|byte| **byte == 0).count();
                     let prime = params.dh_p.get(zeros..).unwrap_or_default().to_vec();
-                    KeyExchange::Dhe { prime, scheme: signed(rest) }
+                    KeyExchange::Dhe { prime, scheme: signed(rest), public: params.dh_ys.to_vec() }
                 }
                 Err(_) => KeyExchange::Other,
             },
@@ -205,7 +215,10 @@ pub(super) mod tests {
         let mut message = vec![12];
         wire::put(&mut message, 3, &body);
         reply.take_message(&message)?;
-        assert_eq!(reply.key_exchange, Some(KeyExchange::Dhe { prime: vec![0xc5, 7], scheme: Some(0x0401) }));
+        assert_eq!(
+            reply.key_exchange,
+            Some(KeyExchange::Dhe { prime: vec![0xc5, 7], scheme: Some(0x0401), public: vec![9, 9] })
+        );
         Ok(())
     }
 }

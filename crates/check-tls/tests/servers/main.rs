@@ -6,5 +6,6 @@ mod generated;
 mod hostile;
 mod lab;
 mod limited;
+mod quantum;
 mod real;
 mod registry;

@@ -50,6 +50,11 @@ async fn nginx_intermediate_in_less_than_sixty_connections() -> Result<(), Error
     let fields = ["ffdhe2048", "ffdhe3072", "ffdhe4096", "ffdhe6144", "ffdhe8192"];
     assert_eq!(seen.named("groups", "accepted"), [&groups[..], &fields].concat());
     assert_eq!(seen.facts["dh_prime_bits"], 2048);
+    let prime = &seen.facts["dhe"]["groups"][0];
+    assert_eq!((&prime["published"], &prime["safe_prime"]), (&"ffdhe2048".into(), &true.into()));
+    assert_eq!(seen.facts["ephemeral_reuse"]["outcome"], "absent");
+    assert_eq!(seen.facts["explicit_curves"]["outcome"], "absent", "{}", seen.log());
+    assert_eq!(seen.facts["post_quantum"]["with_both_shares"]["outcome"], "unavailable");
     assert_eq!(
         seen.named("signature_schemes", "accepted"),
         [
