@@ -296,6 +296,9 @@ pub struct Behaviour {
     /// Fallback protection (RFC 7507): present where a lowered offer with the signalling suite got the alert
     /// `inappropriate_fallback`; unavailable where only one version is spoken.
     pub fallback_scsv: Feature,
+    /// ChaCha20 leads for a client that lists it first, though the server's order has another suite first; unavailable
+    /// where no such order was shown.
+    pub chacha_priority: Feature,
     /// Application-layer protocol negotiation (RFC 7301): `detail` is the protocol chosen.
     pub alpn: Feature,
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use super::record::{Entry, Record, Took};
 use super::versions::Suites;
-use crate::facts::{Behaviour, Feature, Outcome, Presence, Version, VersionName};
+use crate::facts::{Behaviour, Feature, Order, Outcome, Presence, Version, VersionName};
 use crate::reply::ServerHello;
 use crate::trial::Purpose;
 
@@ -22,6 +22,7 @@ pub(super) fn behaviour(record: &Record, versions: &[Version], alpn: &[(u32, Opt
         encrypt_then_mac: encrypt_then_mac(record, versions),
         compression: compression(record, versions),
         fallback_scsv: fallback(record, versions),
+        chacha_priority: chacha(record, versions),
         alpn: negotiated(record, versions, alpn),
     }
 }
@@ -112,6 +113,31 @@ fn compression(record: &Record, versions: &[Version]) -> Feature {
             not_shown(record, versions, Purpose::Compression)
         }
         None => without_older(versions),
+    }
+}
+
+fn chacha(record: &Record, versions: &[Version]) -> Feature {
+    let is = |name: Option<&str>| name.is_some_and(|name| name.contains("CHACHA20"));
+    let mut absent = None;
+    for version in versions {
+        for (entry, hello) in record.chosen(version.name).filter(|(entry, _)| entry.asks(&[Purpose::Chacha])) {
+            if is(crate::registry::suite_name(hello.suite)) {
+                return feature(Presence::Present, None, Some(version.name.as_str().to_owned()), vec![entry.index()]);
+            }
+            absent = absent.or(Some(entry.index()));
+        }
+    }
+    if let Some(index) = absent {
+        return feature(Presence::Absent, None, None, vec![index]);
+    }
+    let behind = |v: &&Version| {
+        v.order == Order::Server
+            && !is(v.suites.first().map(|suite| &*suite.name))
+            && v.suites.iter().any(|suite| is(Some(&suite.name)))
+    };
+    match versions.iter().find(behind) {
+        Some(_) => feature(Presence::NotProven, Some("no answer to an offer with ChaCha20 first came"), None, vec![]),
+        None => feature(Presence::Unavailable, None, None, vec![]),
     }
 }
 

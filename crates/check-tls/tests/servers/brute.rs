@@ -110,7 +110,6 @@ async fn must_equal(address: SocketAddr, seen: &Seen) {
 
 async fn compare(server: &lab::Server) -> Result<Seen, Error> {
     let seen = lab::look(server.address, lab::limits()).await?;
-    println!("{}", seen.sorts());
     must_equal(server.address, &seen).await;
     Ok(seen)
 }
@@ -176,7 +175,6 @@ async fn distance_changes_no_fact() -> Result<(), Error> {
         let server = lab::nginx(&settings)?;
         let near = lab::look(server.address, lab::limits()).await?;
         let far = lab::look(from_afar(server.address, Duration::from_millis(50)).await?, lab::limits()).await?;
-        println!("near: {}\nfar:  {}\n{}", near.sorts(), far.sorts(), far.log());
         for key in ["versions", "groups", "signature_schemes", "dhe", "behaviour", "chains"] {
             assert_eq!(without_citations(&near.facts[key]), without_citations(&far.facts[key]), "{key}");
         }
@@ -198,9 +196,13 @@ fn without_citations(value: &serde_json::Value) -> serde_json::Value {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_old_nginx_by_either_order() -> Result<(), Error> {
     let lines = "ssl_protocols TLSv1 TLSv1.1 TLSv1.2 TLSv1.3; ssl_dhparam dh.pem;";
-    for (order, most) in [("off", 130), ("on", 130)] {
-        let server = lab::nginx(&format!("{RSA} {lines} ssl_ciphers {OLD}; ssl_prefer_server_ciphers {order};"))?;
+    let chacha = "ssl_conf_command Options PrioritizeChaCha;";
+    for (order, more, wanted) in [("off", "", "unavailable"), ("on", "", "absent"), ("on", chacha, "present")] {
+        let order = format!("ssl_prefer_server_ciphers {order}; {more}");
+        let server = lab::nginx(&format!("{RSA} {lines} ssl_ciphers {OLD}; {order}"))?;
         let seen = compare(&server).await?;
+        let most = 130;
+        assert_eq!(seen.facts["behaviour"]["chacha_priority"]["outcome"], wanted, "{order}\n{}", seen.log());
         assert!(seen.evidence.provenance.connections <= most, "{}\n{}", seen.sorts(), seen.log());
         assert!(seen.facts["round_trips"].as_u64() <= Some(9), "{}\n{}", seen.sorts(), seen.log());
     }

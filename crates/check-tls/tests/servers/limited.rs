@@ -128,10 +128,6 @@ async fn look(front: Front, limits: probe::Limits) -> Result<usize, Error> {
     )?;
     let truth = lab::look(server.address, lab::limits()).await?;
     let limited = lab::look(before(server.address, front).await?, limits).await?;
-    println!("{front:?}: {} open, {}", open(&limited), limited.sorts());
-    if open(&limited) > 0 {
-        println!("{}", limited.log());
-    }
     never_wrong(&limited, &truth);
     Ok(open(&limited))
 }

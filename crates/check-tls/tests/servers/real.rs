@@ -89,7 +89,6 @@ async fn nginx_intermediate_in_less_than_sixty_connections() -> Result<(), Error
     nothing_open(&seen);
     let made = &seen.evidence.provenance;
     assert!(made.connections <= 60, "{} connections\n{}", made.connections, seen.log());
-    println!("{}", seen.sorts());
     Ok(())
 }
 
@@ -151,7 +150,6 @@ async fn openssl_with_everything_that_it_has() -> Result<(), Error> {
     }
     assert_eq!(seen.version("TLSv1.2")["order"], "server");
     assert_eq!(seen.facts["behaviour"]["encrypt_then_mac"]["outcome"], "present");
-    println!("{}", seen.sorts());
     nothing_open(&seen);
     Ok(())
 }
