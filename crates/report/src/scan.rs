@@ -13,6 +13,9 @@ use crate::{flaws, ssh};
 /// Most items of one list that are shown; `--format json` has all.
 const MOST: usize = 120;
 
+/// Most names of what was refused.
+const MOST_REFUSED: usize = 8;
+
 /// What a probe saw of one address, as text for a terminal. `target` is what the user named, `address` where it was
 /// looked at. Facts of another shape than those of a TLS endpoint or an SSH server are laid out
 /// generally.
@@ -80,7 +83,12 @@ fn draw_versions(page: &mut Page, tls: &Tls) {
         }
         page.wrapped(Look::Normal, &notes.join(", ")).end();
         for suite in version.suites.iter().take(MOST) {
-            page.to(12).put(Look::Dim, &suite.id).to(24).put(Look::Normal, &suite.name).end();
+            page.to(12).put(Look::Dim, &suite.id).to(21).put(Look::Normal, &format!("{:>3}", suite.key_bits));
+            page.to(26).put(Look::Normal, &suite.name);
+            if !suite.traits.is_empty() {
+                page.to(72).put(Look::Dim, &suite.traits);
+            }
+            page.end();
         }
     }
     page.end();
@@ -106,9 +114,12 @@ fn draw_items(page: &mut Page, title: &str, items: &[Item]) {
     if let Some(more) = others.len().checked_sub(MOST).filter(|n| *n > 0) {
         page.to(2).put(Look::Dim, &format!("and {more} more")).end();
     }
-    if !refused.is_empty() {
-        page.to(2).put(Look::Normal, "refused").to(12);
-        page.wrapped(Look::Dim, &some_of(refused.iter().map(|i| i.name.as_str()), MOST)).end();
+    let (quantum, classic): (Vec<&Item>, Vec<&Item>) = refused.into_iter().partition(|i| i.post_quantum);
+    for (title, refused) in [("refused", classic), ("refused, post-quantum", quantum)] {
+        if !refused.is_empty() {
+            page.to(2).put(Look::Normal, title).to(if title.len() > 8 { 25 } else { 12 });
+            page.wrapped(Look::Dim, &some_of(refused.iter().map(|i| i.name.as_str()), MOST_REFUSED)).end();
+        }
     }
     page.end();
 }
@@ -123,6 +134,9 @@ fn draw_chain(page: &mut Page, chain: &Chain) {
         page.to(5).wrapped(Look::Normal, &issuer).end();
         let valid = format!("{} to {}", or_dash(&certificate.from), or_dash(&certificate.to));
         page.to(5).wrapped(Look::Normal, &[valid.as_str(), &certificate.key, &certificate.signature].join(" · ")).end();
+        if !certificate.sha256.is_empty() {
+            page.to(5).wrapped(Look::Dim, &format!("SHA-256 {}", certificate.sha256)).end();
+        }
         if !certificate.names.is_empty() {
             page.to(5).wrapped(Look::Normal, &format!("names {}", certificate.names)).end();
         }

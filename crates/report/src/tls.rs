@@ -21,6 +21,7 @@ pub(crate) const KEYS: &[&str] = &[
     "chains",
     "ocsp",
     "consistent",
+    "starttls",
     "connections",
     "round_trips",
 ];
@@ -41,6 +42,12 @@ pub(crate) struct Item {
     pub(crate) note: String,
     /// Protocol versions it was seen in.
     pub(crate) versions: String,
+    /// Bits of a suite's key.
+    pub(crate) key_bits: String,
+    /// What of a suite does not show at once in its name: `static key exchange, no AEAD, 64-bit blocks`.
+    pub(crate) traits: String,
+    /// A group with a post-quantum part.
+    pub(crate) post_quantum: bool,
 }
 
 /// One protocol version.
@@ -143,7 +150,22 @@ fn item(value: &Value) -> Item {
         outcome: text(value, "outcome"),
         note: note.collect::<Vec<_>>().join("; "),
         versions: text(value, "versions"),
+        key_bits: text(value, "key_bits"),
+        traits: traits(value),
+        post_quantum: value.get("post_quantum").is_some_and(|known| known == true),
     }
+}
+
+/// Properties of a suite that are not those of today's usual ones.
+fn traits(suite: &Value) -> String {
+    let is = |key: &str, wanted: bool| suite.get(key).and_then(Value::as_bool) == Some(wanted);
+    let all = [
+        (is("ephemeral", false), "static key exchange"),
+        (is("aead", false), "no AEAD"),
+        (is("export", true), "export grade"),
+        (suite.get("block_bits").is_some_and(|bits| bits == 64), "64-bit blocks"),
+    ];
+    all.into_iter().filter(|(holds, _)| *holds).map(|(_, words)| words).collect::<Vec<_>>().join(", ")
 }
 
 fn version(value: &Value) -> Version {
@@ -169,6 +191,12 @@ fn version(value: &Value) -> Version {
 fn features(facts: &Facts) -> Vec<Item> {
     let named = |name: &str, value: &Value| Item { name: name.replace('_', " "), ..item(value) };
     let mut all: Vec<Item> = Vec::new();
+    if let Some(starttls) = facts.get("starttls").filter(|v| v.is_object()) {
+        all.push(named(&format!("STARTTLS, {}", text(starttls, "protocol")), starttls));
+        for (key, name) in [("plain_login", "log-in without TLS"), ("injection", "command before TLS is obeyed")] {
+            all.extend(starttls.get(key).filter(|v| v.is_object()).map(|feature| named(name, feature)));
+        }
+    }
     if let Some(Value::Object(behaviour)) = facts.get("behaviour") {
         all.extend(behaviour.iter().take(MOST).map(|(name, value)| named(name, value)));
     }

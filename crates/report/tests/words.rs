@@ -19,7 +19,7 @@ fn a_scan_shows_what_answered_and_what_did_not() {
         "\n  SSLv2     refused\n",
         "\n  TLSv1.0   not proven  1 suite not proven\n",
         "\n  TLSv1.2   accepted    3 suites, in the server's order\n",
-        "\n            0xc02b      TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256\n",
+        "\n            0xc02b   128  TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256\n",
         "\n  X25519MLKEM768  accepted     TLSv1.3\n",
         "\n     2026-09-04 to 2026-12-03 · EC secp256r1 · ecdsa-with-SHA256\n",
         "\n  system      trusted      valid 2026-09-04 to 2026-12-03\n",

@@ -8,7 +8,7 @@ use super::at;
 /// Facts of a TLS endpoint, as the `tls` probe writes them.
 pub(crate) fn tls_facts() -> Facts {
     let suites = json!([
-        { "id": "0xc02b", "name": "TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256" },
+        { "id": "0xc02b", "name": "TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256", "key_bits": 128 },
         { "id": "0xc02c", "name": "TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384" },
         { "id": "0xcca9", "name": "TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256" },
     ]);
