@@ -47,6 +47,7 @@ pub(crate) fn run(skip_build: bool) -> Result<()> {
     let probity = steps.step("release build", || build_probity(true))?;
     bars.extend(steps.step("the binary", || build::binary(&probity))?);
     bars.extend(steps.step("one nginx", || scan::nginx(&probity))?);
+    bars.extend(steps.step("servers here and far away", || scan::far(&probity))?);
     bars.extend(steps.step("one OpenSSH", || scan::ssh(&probity))?);
     bars.extend(steps.step("1,000 targets", || scan::thousand(&probity))?);
     bars.extend(steps.step("fifty endpoints", || tls::fifty(&probity))?);

@@ -34,6 +34,38 @@ pub(super) fn nginx(program: &Path) -> Result<Vec<Bar>> {
     ])
 }
 
+/// Everything about one server, here and fifty milliseconds away: connections, rounds that wait for each other, time.
+pub(super) fn far(program: &Path) -> Result<Vec<Bar>> {
+    let scratch = Scratch::new("bars-far")?;
+    let mut bars = Vec::new();
+    for (name, most, bar) in [("nginx-intermediate", 60.0, 0.6), ("nginx-old", 130.0, 0.9)] {
+        for (place, away) in [("", "here"), ("@50", "50 ms away")] {
+            let server = Server::start(&format!("{name}{place}"))?;
+            let (mut seconds, mut connections, mut rounds) = (Vec::new(), 0.0_f64, 0.0_f64);
+            for _ in 0..RUNS {
+                let mut scan = probity(program, scratch.path());
+                scan.args(["tls", &server.address.to_string(), "--format", "json"]);
+                let ran = run(&mut scan, &[0])?;
+                let facts: serde_json::Value = serde_json::from_slice(&ran.output.stdout)?;
+                connections = connections.max(number(&facts, "/0/facts/connections")?);
+                rounds = rounds.max(number(&facts, "/0/facts/round_trips")?);
+                seconds.push(ran.seconds);
+            }
+            let called = format!("{name}, {away}: all facts");
+            bars.push(Bar::under(format!("{called}, median of {RUNS}"), median(seconds), bar, "s"));
+            bars.push(Bar::new(format!("{called}: rounds, most"), format!("{rounds}"), "-", true));
+            let fine = connections <= most;
+            bars.push(Bar::new(
+                format!("{called}: connections, most"),
+                format!("{connections}"),
+                format!("≤ {most}"),
+                fine,
+            ));
+        }
+    }
+    Ok(bars)
+}
+
 /// One OpenSSH server as it is by default, beside `ssh-audit`.
 pub(super) fn ssh(program: &Path) -> Result<Vec<Bar>> {
     let server = Server::start("sshd")?;

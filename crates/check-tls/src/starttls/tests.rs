@@ -1,5 +1,5 @@
 //! Dialogues as real servers lead them, and as nobody should.
-#![allow(clippy::unwrap_used, reason = "a test may fail")]
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test may fail")]
 
 use model::Frame;
 use proptest::prelude::*;
