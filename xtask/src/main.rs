@@ -35,6 +35,12 @@ enum Task {
         /// Leave the fresh clone and its build out.
         #[arg(long)]
         skip_build: bool,
+        /// Only the steps whose name contains this.
+        #[arg(long)]
+        only: Option<String>,
+        /// A program to measure instead of building one.
+        #[arg(long)]
+        probity: Option<std::path::PathBuf>,
     },
     /// Write the pages of docs/ that come from the program.
     Docs {
@@ -76,7 +82,7 @@ fn main() -> ExitCode {
     let result = match Args::parse().task {
         Task::Test => test::run_all(),
         Task::Tidy => tidy::run(),
-        Task::Bars { skip_build } => bars::run(skip_build),
+        Task::Bars { skip_build, only, probity } => bars::run(skip_build, only.as_deref(), probity),
         Task::Docs { check } => docs::pages(check).and_then(|()| docs::samples(check)),
         Task::Schema { check } => docs::schemas(check),
         Task::Lab { names } => lab::foreground(&names),
