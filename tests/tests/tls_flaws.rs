@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 
 use anyhow::{Context as _, Result, ensure};
 use serde_json::Value;
-use tests::{Gate, Key, Lab, Nginx, NginxTls, OpensslServer, Probity};
+use tests::{Behaviour, Gate, Hostile, Key, Lab, Nginx, NginxTls, OpensslServer, Probity};
 
 /// Names and outcomes, as `probity tls --flaws` tells them.
 fn flaws(address: SocketAddr) -> Result<Vec<(String, String, String)>> {
@@ -80,5 +80,37 @@ fn an_audit_tests_at_full_depth_what_the_inventory_names() -> Result<()> {
     assert_eq!(gate.assessment()?.verdicts("TLS-VULN-KNOWN"), ["inconclusive"], "{shallow}");
     let text = std::fs::read_to_string(gate.pack().join("assessment.json"))?;
     ensure!(text.contains("edge: known flaws"), "what was not looked at is not named");
+    Ok(())
+}
+
+#[test]
+fn servers_that_behave_badly_prove_nothing_and_are_done_with_in_time() -> Result<()> {
+    let bad = [
+        Behaviour::Silent,
+        Behaviour::PlainHttp,
+        Behaviour::ClosesAtOnce,
+        Behaviour::Garbage,
+        Behaviour::EndlessHandshake,
+        Behaviour::HugeCertificate,
+        Behaviour::OneByteASecond,
+        Behaviour::UnofferedSuite,
+    ];
+    std::thread::scope(|scope| {
+        let runs: Vec<_> = bad.into_iter().map(|behaviour| scope.spawn(move || proves_nothing(&behaviour))).collect();
+        runs.into_iter().try_for_each(|run| run.join().map_err(|_| anyhow::anyhow!("a run panicked"))?)
+    })
+}
+
+fn proves_nothing(behaviour: &Behaviour) -> Result<()> {
+    let server = Hostile::start(behaviour.clone())?;
+    let address = server.address().to_string();
+    let finished = Probity::new()?.run(["tls", &address, "--flaws", "--format", "json", "--deadline", "20s"])?;
+    let scans: Value = serde_json::from_str(&finished.stdout).with_context(|| format!("{behaviour:?}: {finished}"))?;
+    let tested = scans.pointer("/0/flaws").with_context(|| format!("{behaviour:?}: no flaws were looked for"))?;
+    let flaws = tested.pointer("/facts/flaws").and_then(Value::as_array);
+    let proven = flaws.into_iter().flatten().find(|flaw| flaw.get("outcome") != Some(&Value::from("not_proven")));
+    ensure!(proven.is_none(), "{behaviour:?}: {proven:?}");
+    let failed = tested.get("failure").is_some_and(|failure| !failure.is_null());
+    ensure!(failed != flaws.is_some_and(|flaws| flaws.len() == 13), "{behaviour:?}: {tested}");
     Ok(())
 }
