@@ -62,16 +62,17 @@ pub(super) fn suites(version: VersionName, chosen: u16, open: &[u16]) -> Vec<u16
     let of = authentication(chosen);
     // A server that has an ECDSA key chooses it first in both orders; with RSA there is no other key.
     let keyed = |id: &u16| of.as_deref() != Some("RSA") || authentication(*id) != Some("ECDSA".into());
-    [INTERMEDIATE, INTERMEDIATE_5, OLD, OPENSSL]
+    [(INTERMEDIATE, true), (INTERMEDIATE_5, true), (OLD, true), (OPENSSL, false)]
         .into_iter()
-        .find_map(|list| {
+        .find_map(|(list, whole)| {
             let mut theirs: Vec<u16> = list.iter().copied().filter(|id| fits(*id, version) && keyed(id)).collect();
             theirs.retain(|id| *id == chosen || open.contains(id));
             // By the server's order, or by ours; `open` lacks what was just chosen, and nothing before it is left.
             if theirs.first() == Some(&chosen) {
                 return theirs.get(1..).map(<[u16]>::to_vec);
             }
-            theirs.contains(&chosen).then_some(())?;
+            // Nobody has all of OpenSSL's suites.
+            (whole && theirs.contains(&chosen)).then_some(())?;
             let ours: Vec<u16> = open.iter().copied().filter(|id| theirs.contains(id)).collect();
             let later = ours.first().is_none_or(|first| super::offers::place(*first) > super::offers::place(chosen));
             later.then_some(ours)

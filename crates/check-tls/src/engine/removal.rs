@@ -3,7 +3,7 @@
 //!
 //! A wrong guess costs connections, never truth: each answer is one to the offer that was made.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Answer, Ask, Engine};
 use crate::facts::VersionName;
@@ -12,8 +12,6 @@ use crate::registry::suite_parts;
 use crate::reply::Until;
 use crate::trial::{Purpose, Trial};
 
-/// In how many pieces an offer is searched of which nothing can be guessed.
-const PIECES: usize = 8;
 /// The most steps that are guessed at once.
 const FORESIGHT: usize = 32;
 
@@ -198,7 +196,12 @@ impl News {
 fn diagonal(a: &Side<'_>, b: &Side<'_>) -> Vec<(Vec<u16>, Vec<u16>)> {
     match (a.fixed, b.fixed) {
         (true, true) => return Vec::new(),
-        (false, true) => return a.steps().into_iter().map(|offer| (offer, b.found.clone())).collect(),
+        (false, true) => {
+            // A choice that no guess follows from: one sort of suite at a time.
+            let sorts = a.next.is_empty() && !a.found.is_empty();
+            let offers = if sorts { pieces(a) } else { a.steps() };
+            return offers.into_iter().map(|offer| (offer, b.found.clone())).collect();
+        }
         (true, false) => return b.steps().into_iter().map(|offer| (a.found.clone(), offer)).collect(),
         (false, false) => {}
     }
@@ -232,25 +235,28 @@ fn rounds(a: &Side<'_>, b: &Side<'_>, of_a: &News, of_b: &News) -> Vec<(Vec<u16>
 fn offers(side: &Side<'_>, news: &News) -> Vec<Vec<u16>> {
     if side.open.is_empty() {
         Vec::new()
-    } else if side.next.is_empty() && news.surprises > 0 && side.found.len() > 2 {
-        pieces(&side.open)
+    } else if side.next.is_empty() && news.surprises > 0 && side.found.len() > 1 {
+        pieces(side)
     } else {
         side.steps()
     }
 }
 
-/// Spreads what is in common use evenly over a few pieces; what is rare is one more.
-fn pieces(open: &[u16]) -> Vec<Vec<u16>> {
-    let common = |id: &u16| super::predict::in_use(*id) || suite_parts(*id).is_none();
-    let (common, rare): (Vec<u16>, Vec<u16>) = open.iter().partition(|id| common(id));
-    let mut pieces = vec![Vec::new(); PIECES.min(common.len().max(1))];
-    let count = pieces.len();
-    for (at, id) in common.into_iter().enumerate() {
-        if let Some(piece) = pieces.get_mut(at % count) {
-            piece.push(id);
-        }
+/// One piece for each way to exchange keys among suites in use, and one for all the others; where one of a piece is known
+/// to be accepted, all its steps.
+fn pieces(side: &Side<'_>) -> Vec<Vec<u16>> {
+    let in_use = super::predict::in_use;
+    let sort = |id: u16| suite_parts(id).filter(|_| in_use(id)).map(|p| (p.key_exchange, p.authentication));
+    let mut sorts: BTreeMap<_, Vec<u16>> = BTreeMap::new();
+    for id in &side.open {
+        sorts.entry(sort(*id)).or_default().push(*id);
     }
-    pieces.push(rare);
-    pieces.retain(|piece| !piece.is_empty());
+    let mut pieces = Vec::new();
+    for (of, open) in sorts {
+        let known = of.is_some() && side.found.iter().any(|id| sort(*id) == of);
+        let next = open.iter().copied().filter(|_| known).take(FORESIGHT).collect();
+        let piece = Side { open, found: Vec::new(), guess: side.guess, next, fixed: false };
+        pieces.extend(piece.steps());
+    }
     pieces
 }

@@ -219,6 +219,15 @@ async fn an_nginx_with_everything_and_two_keys() -> Result<(), Error> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_old_nginx_with_everything_but_primes() -> Result<(), Error> {
+    let lines = "ssl_protocols TLSv1 TLSv1.1 TLSv1.2 TLSv1.3; ssl_ecdh_curve X25519:prime256v1:secp384r1;";
+    let all = "ssl_ciphers ALL:COMPLEMENTOFALL:@SECLEVEL=0; ssl_prefer_server_ciphers off;";
+    let seen = compare(&lab::nginx(&format!("{RSA} {lines} {all}"))?).await?;
+    assert!(seen.evidence.provenance.connections <= 150, "{}\n{}", seen.sorts(), seen.log());
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn an_order_that_nobody_has() -> Result<(), Error> {
     // The list of no product, and back to front.
     let list = "AES256-SHA:ECDHE-RSA-CAMELLIA128-SHA256:DHE-RSA-AES128-SHA:ECDHE-RSA-AES128-GCM-SHA256:CAMELLIA256-SHA:\
