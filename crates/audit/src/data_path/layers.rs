@@ -173,16 +173,36 @@ fn mysql(facts: &Facts) -> Vec<Said> {
 fn server_config(facts: &Facts) -> Vec<Said> {
     let services = || list(facts.get("services"));
     let is = |service: &&Value, words: [&str; 2]| words.contains(&text(service, "encryption"));
-    let leads = |service: &&Value| service.get("redirect").is_some_and(|to| text(to, "outcome") == "present");
+    // Authorities fetch their challenges in clear (RFC 8555, section 8.3); everything else has to be led away.
+    let challenge = |path: &Value| {
+        path.as_str().is_some_and(|path| path.contains("/.well-known/acme-challenge") && !path.contains(['|', '?']))
+    };
+    let leads = |service: &&Value| {
+        service
+            .get("redirect")
+            .is_some_and(|to| text(to, "outcome") == "present" && list(to.get("except")).all(challenge))
+    };
     let alone = |service: &&Value| service.get("loopback").and_then(Value::as_bool) == Some(true);
     let mut bare = services().filter(|s| is(s, ["none", "starttls_optional"]) && !leads(s) && !alone(s));
     let unread = list(facts.get("not_proven")).next().is_some() || facts.get("asked") != Some(&"all".into());
     let sound = services().all(|s| text(s, "outcome") == "present");
     let insists = services().any(|s| is(&s, ["tls", "starttls_required"]));
+    let onward = list(facts.get("upstreams")).find(|upstream| {
+        let encrypted = text(upstream, "outcome") == "present" && is(upstream, ["tls", "starttls_required"]);
+        !encrypted && !on_this_machine(text(upstream, "name"))
+    });
     vec![match (bare.next(), unread || !sound, insists) {
         (Some(service), ..) => {
             let why = format!("{} serves without TLS ({})", text(service, "name"), text(service, "at"));
             Said::absent(Protects::Transit, why, Vec::new())
+        }
+        (None, false, true) if onward.is_some() => {
+            let (name, at) = onward.map(|upstream| (text(upstream, "name"), text(upstream, "at"))).unwrap_or_default();
+            let why = format!(
+                "its services insist on TLS, but whether what it sends on to {name} ({at}) is encrypted is not shown; \
+                 name a target of the sort tls for the hop to its clients"
+            );
+            Said::not_proven(Protects::Transit, why)
         }
         (None, false, true) => Said::present(
             Protects::Transit,
@@ -191,6 +211,16 @@ fn server_config(facts: &Facts) -> Vec<Said> {
         (None, true, _) => Said::not_proven(Protects::Transit, "the files are not wholly understood".into()),
         (None, false, false) => Said::not_proven(Protects::Transit, "the files declare no service with TLS".into()),
     }]
+}
+
+/// Whether a URL or an address names this machine itself.
+fn on_this_machine(url: &str) -> bool {
+    let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
+    let host = rest.split('/').next().unwrap_or_default();
+    let bare =
+        host.rsplit_once(':').filter(|(_, port)| port.bytes().all(|b| b.is_ascii_digit())).map_or(host, |(h, _)| h);
+    let address = bare.trim_start_matches('[').trim_end_matches(']').parse::<std::net::IpAddr>();
+    rest.starts_with("unix:") || bare == "localhost" || address.is_ok_and(|address| address.is_loopback())
 }
 
 /// Encrypted where no rule lets another machine in without TLS, and the rules are those that the server follows.

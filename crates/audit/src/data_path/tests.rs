@@ -129,6 +129,10 @@ fn bare_mysql() -> Value {
     facts
 }
 
+fn plain_upstream(name: &str) -> Value {
+    json!({ "name": name, "outcome": "present", "why": null, "at": "x:1", "encryption": "none", "verify": null })
+}
+
 #[test]
 fn what_each_kind_says() {
     use Outcome::{Absent, NotProven, Present};
@@ -158,6 +162,17 @@ fn what_each_kind_says() {
         ("server-config", changed("server-config", "/services/0/encryption", json!("starttls_optional")), Absent),
         ("server-config", changed("server-config", "/services/0/outcome", json!("not_proven")), NotProven),
         ("server-config", changed("server-config", "/not_proven", json!([{}])), NotProven),
+        ("server-config", changed("server-config", "/services/1/redirect/except", json!(["/api"])), Absent),
+        ("server-config", changed("server-config", "/upstreams/0/encryption", json!("none")), NotProven),
+        ("server-config", changed("server-config", "/upstreams/0/outcome", json!("not_proven")), NotProven),
+        ("server-config", changed("server-config", "/upstreams/0", plain_upstream("http://127.0.0.1:80/x")), Present),
+        (
+            "server-config",
+            changed("server-config", "/upstreams/0", plain_upstream("http://unix:/run/app.sock")),
+            Present,
+        ),
+        ("server-config", changed("server-config", "/upstreams/0", plain_upstream("http://[::1]:8080")), Present),
+        ("server-config", changed("server-config", "/upstreams/0", plain_upstream("127.0.0.1.example:80")), NotProven),
         ("redis", fixture("redis"), NotProven),
         ("redis", changed("redis", "/plaintext_port/outcome", json!("present")), Absent),
         ("mysql", fixture("mysql"), Present),

@@ -241,6 +241,20 @@ fn one(
 
 /// Whether a password is taken without encryption: `ssl = required` says no whatever the others do.
 fn login(scope: &Scope<'_>, encryption: ConfigEncryption) -> ConfigSetting {
+    if encryption == ConfigEncryption::Tls {
+        return by_default(["refused"]);
+    }
+    // A connection from there counts as secured, whatever the other settings say.
+    match scope.value(&["login_trusted_networks"]) {
+        Err(setting) => return setting,
+        Ok(Some(item)) => {
+            let own = |network: &str| network.starts_with("127.") || matches!(network, "::1" | "::1/128");
+            if item.value.split([' ', ',', '\t']).any(|network| !network.is_empty() && !own(network)) {
+                return written(&item.at, item.value.as_str(), vec!["allowed".into()]);
+            }
+        }
+        Ok(None) => {}
+    }
     if matches!(encryption, ConfigEncryption::Tls | ConfigEncryption::StarttlsRequired) {
         return by_default(["refused"]);
     }

@@ -104,7 +104,10 @@ fn one(
     tls: bool,
 ) -> ConfigService {
     let names = all(&[&server.block], "server_name").iter().flat_map(|names| names.args.clone()).collect();
+    // It ends each handshake before a word of HTTP; its versions may still be those of other servers on the address.
+    let rejects = tls && get(scope, "ssl_reject_handshake").is_some_and(|d| d.arg(0) == "on");
     let speaks = match context {
+        "http" if rejects => ConfigProtocol::Tcp,
         "http" => ConfigProtocol::Http,
         "mail" => mail(get(scope, "protocol").map_or("", |d| d.arg(0)), &addresses),
         _ => ConfigProtocol::Tcp,
@@ -162,10 +165,18 @@ fn mail(protocol: &str, addresses: &[String]) -> ConfigProtocol {
 
 /// What is said about TLS.
 fn settings(found: &Found, scope: &Scope<'_>, service: &mut ConfigService) {
-    service.protocols = match get(scope, "ssl_protocols") {
-        Some(d) => written(&d.at, d.args.join(" "), d.args.iter().filter_map(|word| version(word)).collect()),
+    service.protocols = match all(scope, "ssl_protocols").as_slice() {
+        // Several in one block add up: each sets bits.
+        [first, rest @ ..] => {
+            let words: Vec<&String> = first.args.iter().chain(rest.iter().flat_map(|d| &d.args)).collect();
+            let text = words.iter().map(|word| word.as_str()).collect::<Vec<_>>().join(" ");
+            match words.iter().map(|word| version(word)).collect::<Option<Vec<String>>>() {
+                Some(versions) => written(&first.at, text, versions),
+                None => unclear(&first.at, &text, "a word of ssl_protocols is no version that Probity knows"),
+            }
+        }
         // <https://nginx.org/en/docs/http/ngx_http_ssl_module.html#ssl_protocols>
-        None => match (found.since(&[1, 27, 3]), found.since(&[1, 23, 4])) {
+        [] => match (found.since(&[1, 27, 3]), found.since(&[1, 23, 4])) {
             (None, _) | (_, None) => unset("ssl_protocols", "nginx"),
             (Some(true), _) => by_default(["TLSv1.2", "TLSv1.3"]),
             (_, Some(true)) => by_default(["TLSv1.0", "TLSv1.1", "TLSv1.2", "TLSv1.3"]),
@@ -220,10 +231,10 @@ fn variables(ciphers: &mut ConfigCiphers, settings: &mut [&mut ConfigSetting]) {
     }
 }
 
-/// `TLSv1` is the name of TLS 1.0 there.
+/// `TLSv1` is the name of TLS 1.0 there, and letters may be small or large.
 fn version(word: &str) -> Option<String> {
-    let name = if word == "TLSv1" { "TLSv1.0" } else { word };
-    VERSIONS.contains(&name).then(|| name.to_owned())
+    let name = if word.eq_ignore_ascii_case("TLSv1") { "TLSv1.0" } else { word };
+    VERSIONS.iter().find(|version| version.eq_ignore_ascii_case(name)).map(|version| (*version).to_owned())
 }
 
 /// A switch; its default never changed.

@@ -75,6 +75,17 @@ async fn passwords_in_plain() {
 }
 
 #[tokio::test]
+async fn who_is_trusted_needs_no_encryption() {
+    let listen = "protocols = imap\nssl = required\nlogin_trusted_networks =";
+    for (networks, login) in [("10.0.0.0/8", "allowed"), ("127.0.0.0/8 ::1", "refused"), ("::1, fd00::/8", "allowed")] {
+        let facts = dovecot(&format!("{listen} {networks}\n"), Some("2.3.19")).await;
+        let logins: Vec<&Value> =
+            facts["services"].as_array().unwrap().iter().map(|s| &s["plaintext_login"]["values"][0]).collect();
+        assert_eq!(logins, [&json!(login), &json!("refused")], "{networks}: {facts:#}");
+    }
+}
+
+#[tokio::test]
 async fn what_is_not_written_is_not_guessed() {
     let facts = dovecot("protocols = imap\n", None).await;
     assert_eq!(facts["services"][0]["protocols"]["outcome"], "not_proven");

@@ -70,13 +70,20 @@ pub(super) fn redirect(scope: &Scope<'_>) -> ConfigRedirect {
     }
     // No request may go on: each location has to send it away, and one of them has to catch what no other does.
     let (mut except, mut rest) = (Vec::new(), None);
-    for location in block.iter().filter(|directive| directive.name == "location") {
+    let mut waiting: Vec<(&Directive, bool)> = block.iter().map(|directive| (directive, true)).collect();
+    while let Some((location, outermost)) = waiting.pop() {
+        if location.name != "location" {
+            continue;
+        }
         match rewrites(&location.block).0 {
-            Fate::Away if location.args == ["/"] => rest = Some(location),
+            Fate::Away if outermost && location.args == ["/"] => rest = Some(location),
             Fate::Away => {}
             _ => except.push(location.args.join(" ")),
         }
+        // A location inside has a way of its own, whatever the one around it returns.
+        waiting.extend(location.block.iter().map(|directive| (directive, false)));
     }
+    except.sort();
     match rest {
         Some(location) => to_https(at(location), except),
         None => no_redirect(),
@@ -99,9 +106,10 @@ pub(super) fn upstreams(found: &mut Found, context: &str, scope: &Scope<'_>) {
             }
             _ => continue,
         };
-        let scheme = url.split_once("://").map_or("", |(scheme, _)| scheme);
+        // Compared without regard to case, as nginx does.
+        let scheme = url.split_once("://").map_or("", |(scheme, _)| scheme).to_ascii_lowercase();
         let in_stream = context != "http";
-        let encrypted = match scheme {
+        let encrypted = match scheme.as_str() {
             "https" | "grpcs" | "suwsgi" => true,
             _ => in_stream && on_or_off(scope, "proxy_ssl", false).values == ["on"],
         };

@@ -36,6 +36,26 @@ async fn inner_blocks_replace_outer_ones() {
 }
 
 #[tokio::test]
+async fn versions_add_up_in_one_block_and_words_that_nobody_knows_are_not_left_out() {
+    let of = async |directives: &str| {
+        let facts = nginx(&format!("{directives} server {{ listen 443 ssl; }}")).await;
+        let protocols = &facts["services"][0]["protocols"];
+        (protocols["outcome"].clone(), protocols["values"].clone())
+    };
+    let written = |versions: &[&str]| (json!("present"), json!(versions));
+    let two = "ssl_protocols TLSv1.1; ssl_protocols TLSv1.2 TLSv1.3;";
+    assert_eq!(of(two).await, written(&["TLSv1.1", "TLSv1.2", "TLSv1.3"]));
+    assert_eq!(of("ssl_protocols tlsv1.1 TLSV1;").await, written(&["TLSv1.1", "TLSv1.0"]));
+    assert_eq!(of("ssl_protocols TLSv1.2 TLSv1.4;").await, (json!("not_proven"), json!([])));
+}
+
+#[tokio::test]
+async fn a_server_that_rejects_every_handshake_serves_no_page() {
+    let facts = nginx("server { listen 443 ssl default_server; ssl_reject_handshake on; }").await;
+    assert_eq!((&facts["services"][0]["speaks"], &facts["services"][0]["encryption"]), (&json!("tcp"), &json!("tls")));
+}
+
+#[tokio::test]
 async fn one_listen_encrypts_an_address_for_all() {
     let facts = nginx(
         "server { listen 0.0.0.0:443 ssl; server_name a; }\nserver { listen 443; server_name b; }\nserver { \
@@ -66,6 +86,11 @@ async fn what_only_leads_to_https() {
         ),
         ("error_page 418 = @app; location @app { root /srv; } location / { return 418; }", "absent", json!([])),
         ("location = / { return 301 https://$host; }", "absent", json!([])),
+        (
+            "location / { return 301 https://$host; location /admin { root /srv; location /a/b { return 403; } } }",
+            "present",
+            json!(["/admin"]),
+        ),
         ("root /srv;", "absent", json!([])),
     ] {
         let facts = nginx(&format!("server {{ listen 80; {server} }}")).await;
@@ -79,7 +104,7 @@ async fn servers_behind() {
     let facts = nginx(
         "server { proxy_ssl_verify on; location /a { proxy_pass https://user:secret@one/x?key=secret; } location /b { \
          proxy_ssl_verify off; proxy_pass https://two; } location /c { proxy_pass $scheme://three; } location /d { \
-         proxy_pass http://four; } }",
+         proxy_pass http://four; } location /e { proxy_pass HTTPS://five; } }",
     )
     .await;
     let upstreams = facts["upstreams"].as_array().unwrap();
@@ -92,6 +117,7 @@ async fn servers_behind() {
             json!(["https://two", "present", "tls", "off"]),
             json!(["$scheme://three", "not_proven", "none", "on"]),
             json!(["http://four", "present", "none", "on"]),
+            json!(["HTTPS://five", "present", "tls", "on"]),
         ]
     );
     assert!(!facts.to_string().contains("secret"));

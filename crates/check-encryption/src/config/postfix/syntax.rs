@@ -67,21 +67,47 @@ pub(super) fn master_cf(tree: &mut Tree, path: &str) -> Vec<Entry> {
             continue;
         };
         let mut overrides = BTreeMap::new();
-        let mut arguments = words.iter().skip(8);
-        while let Some(word) = arguments.next() {
-            let Some(rest) = word.strip_prefix("-o") else { continue };
-            let pair = if rest.is_empty() { arguments.next().map(String::as_str) } else { Some(rest) };
+        for pair in options(words.get(8..).unwrap_or_default()) {
             match pair.and_then(|pair| pair.split_once('=')) {
                 Some((name, value)) => {
                     overrides.insert(name.trim().to_owned(), (at.clone(), value.trim().to_owned()));
                 }
-                None => tree.unknown(&at, "an option '-o' without a parameter and its value"),
+                None => {
+                    tree.unknown(&at, "an option that Probity does not know, or '-o' without a parameter and its value")
+                }
             }
         }
         let command = command.rsplit('/').next().unwrap_or_default().to_owned();
         entries.push(Entry { at, name: name.clone(), kind: kind.clone(), command, overrides });
     }
     entries
+}
+
+/// What follows each `-o`; none for what is no option that the servers know. Letters may stand together, as in
+/// `-vo name=value` (getopt(3); Postfix, `src/master/single_server.c`).
+fn options(words: &[String]) -> Vec<Option<&str>> {
+    let (mut found, mut words) = (Vec::new(), words.iter());
+    while let Some(word) = words.next() {
+        let Some(mut letters) = word.strip_prefix('-').filter(|letters| !letters.is_empty()) else { continue };
+        while let Some(letter) = letters.chars().next() {
+            letters = letters.get(letter.len_utf8()..).unwrap_or_default();
+            match letter {
+                'D' | 'V' | 'S' | 'c' | 'd' | 'l' | 'u' | 'v' | 'z' => {}
+                'i' | 'm' | 'n' | 'o' | 'r' | 's' | 't' => {
+                    let value = if letters.is_empty() { words.next().map(String::as_str) } else { Some(letters) };
+                    if letter == 'o' {
+                        found.push(value.filter(|value| value.contains('=')));
+                    }
+                    break;
+                }
+                _ => {
+                    found.push(None);
+                    break;
+                }
+            }
+        }
+    }
+    found
 }
 
 /// Words; braces hold several together, since 3.0.
@@ -159,6 +185,16 @@ mod tests {
             words("a -o { b = c d } -o e=${f} -o {g=${h{i}}}"),
             ["a", "-o", "b = c d", "-o", "e=${f}", "-o", "g=${h{i}}"]
         );
+    }
+
+    #[test]
+    fn options_may_stand_together() {
+        let of = |line: &str| options(&words(line)).into_iter().map(|o| o.map(str::to_owned)).collect::<Vec<_>>();
+        let some = |text: &str| Some(text.to_owned());
+        assert_eq!(of("-vo a=b -o c=d -oe=f"), [some("a=b"), some("c=d"), some("e=f")]);
+        assert_eq!(of("-vvo {a = b} -t inet -s 5 host"), [some("a = b")]);
+        assert_eq!(of("-o"), [None]);
+        assert_eq!(of("-x a=b"), [None]);
     }
 
     #[test]
