@@ -5,7 +5,7 @@
 //! gate runs. Tests compare with the tools.
 
 mod apache;
-mod ciphers;
+pub(crate) mod ciphers;
 mod dovecot;
 mod found;
 mod haproxy;

@@ -51,8 +51,10 @@ pub use luks::{
 pub use model::Asked;
 pub use mounts::{Encryption, Layer, LayerKind, LeftOut, Mount, MountsFacts, Swap, SwapArea, SwapKind};
 pub use mysql::{EmptyPassword, MysqlAccount, MysqlFacts, MysqlPlugin, MysqlSessions, Tablespace};
-pub use postgresql::{Extension, Hba, HbaRule, PostgresqlFacts, PostgresqlRole, PostgresqlSessions, StoredPassword};
-pub use redis::{DatabaseFlag, InfoLine, RedisFacts, RedisUser};
+pub use postgresql::{
+    Extension, Hba, HbaRule, IdentMapping, PostgresqlFacts, PostgresqlRole, PostgresqlSessions, Reach, StoredPassword,
+};
+pub use redis::{DatabaseFlag, InfoLine, RedisFacts, RedisLink, RedisUser};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 pub use ssh::{
@@ -61,8 +63,8 @@ pub use ssh::{
 };
 pub use ssh_client::{ClientFile, ClientSetting, SshClientFacts};
 pub use sshd::{
-    ConfigFile, GatewayPorts, LogLevel, MatchBlock, PermitRootLogin, PermitTunnel, RunningSshd, Setting, SshdContext,
-    SshdFacts, TcpForwarding,
+    ConfigFile, GatewayPorts, LogLevel, MatchBlock, OtherSsh, PermitRootLogin, PermitTunnel, RunningSshd, Setting,
+    SshdContext, SshdFacts, TcpForwarding,
 };
 pub use sshd_config::{SshdConfigFacts, SshdSetting};
 pub use storage::{Holder, OnDevice, StorageFacts, StoredPath};

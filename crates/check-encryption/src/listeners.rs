@@ -122,6 +122,24 @@ pub(crate) async fn of_process(cx: &Cx, root: &Root, pid: u32) -> Vec<String> {
     names.into_iter().collect()
 }
 
+/// Processes that hold TCP sockets on which somebody listens, with the names of those.
+pub(crate) async fn holders(cx: &Cx, root: &Root) -> BTreeMap<u32, BTreeSet<String>> {
+    let mut names: BTreeMap<u64, String> = BTreeMap::new();
+    for table in ["tcp", "tcp6"] {
+        let text = root.text(cx, format!("/proc/net/{table}"), MOST_TABLE).await.unwrap_or_default();
+        let rows = parse(&text).0.into_iter().filter(|row| row.waits(Protocol::Tcp) && row.inode != 0);
+        names.extend(rows.map(|row| (row.inode, format!("tcp:{}", row.local))));
+    }
+    let owners = Owners::find(cx, root, &names.keys().copied().collect()).await;
+    let mut holders: BTreeMap<u32, BTreeSet<String>> = BTreeMap::new();
+    for (inode, pids) in owners.all() {
+        for pid in pids {
+            holders.entry(*pid).or_default().extend(names.get(inode).cloned());
+        }
+    }
+    holders
+}
+
 /// Several sockets may share an address (`SO_REUSEPORT`); they are one thing to everyone else.
 fn group(rows: Vec<(Protocol, Row)>) -> BTreeMap<(Protocol, SocketAddr), Vec<Row>> {
     let mut groups: BTreeMap<_, Vec<Row>> = BTreeMap::new();

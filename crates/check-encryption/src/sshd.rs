@@ -2,6 +2,7 @@
 
 pub(crate) mod config;
 mod contexts;
+mod others;
 mod running;
 mod settings;
 pub(crate) mod syntax;
@@ -56,6 +57,7 @@ impl Probe for Sshd {
             "/proc/*/stat",
             "/proc/*/status",
             "/proc/*/fd/",
+            "/proc/*/exe",
             "/proc/net/tcp",
             "/etc/passwd",
             "/etc/group",
@@ -81,6 +83,8 @@ impl Sshd {
 
     pub(crate) async fn look(&self, cx: &Cx) -> SshdFacts {
         let mut running = running::find(cx, &self.root).await;
+        let others = others::find(cx, &self.root, &running).await;
+        let other_sockets = others.iter().flat_map(|other| other.sockets.iter().cloned()).collect();
         let looked_for =
             FOLDERS.iter().map(|folder| format!("{folder}/sshd")).chain(["running processes".into()]).collect();
         let path = self.root.program(cx, "sshd").or_else(|| {
@@ -88,16 +92,29 @@ impl Sshd {
             Some(self.root.path(exe).display().to_string()).filter(|path| cx.which(path).is_some())
         });
         let Some(path) = path else {
-            let (outcome, why) = match running.first() {
-                None => (Outcome::Absent, None),
-                Some(server) => {
+            let (outcome, why) = match (running.first(), others.first()) {
+                (None, None) => (Outcome::Absent, None),
+                (Some(server), _) => {
                     (Outcome::NotProven, Some(format!("{} runs, but its program can't be found", server.name)))
+                }
+                (None, Some(other)) => {
+                    let exe = other.exe.as_deref().unwrap_or("a program");
+                    let why = format!("{} ({exe}) speaks SSH by all signs, and does not tell its settings", other.name);
+                    (Outcome::NotProven, Some(why))
                 }
             };
             for server in &mut running {
                 server.command = running::shown(&server.command);
             }
-            return SshdFacts { outcome, why, looked_for, running, ..settings::facts(settings::Settings::new()) };
+            return SshdFacts {
+                outcome,
+                why,
+                looked_for,
+                running,
+                others,
+                other_sockets,
+                ..settings::facts(settings::Settings::new())
+            };
         };
 
         let (command, answer) = match options(&running) {
@@ -140,6 +157,7 @@ impl Sshd {
             contexts,
             sockets: sockets.into_iter().collect(),
             running,
+            others,
             ..settings::facts(settings)
         }
     }

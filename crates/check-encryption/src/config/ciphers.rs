@@ -8,7 +8,7 @@ use model::Asked;
 use crate::facts::{CipherClass, Outcome};
 
 /// The classes that are looked for.
-pub(super) const CLASSES: [&str; 11] =
+pub(crate) const CLASSES: [&str; 11] =
     ["aNULL", "eNULL", "EXPORT", "RC4", "RC2", "DES", "3DES", "IDEA", "SEED", "MD5", "kRSA"];
 
 /// How keys are agreed upon, and the server shows who it is.
@@ -325,7 +325,7 @@ fn all_of(parts: impl Iterator<Item = Is>) -> Is {
 }
 
 /// Which classes a cipher string lets in.
-pub(super) fn classes(string: &str) -> (Asked, Vec<CipherClass>) {
+pub(crate) fn classes(string: &str) -> (Asked, Vec<CipherClass>) {
     // OpenSSL looks for the word at the beginning of the string, whatever follows (`ssl_create_cipher_list`).
     let (first, string) = match string.strip_prefix("DEFAULT") {
         Some(rest) => (Some("DEFAULT"), rest),

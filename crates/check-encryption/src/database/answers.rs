@@ -11,7 +11,8 @@ use probe::Cx;
 use serde::{Deserialize, Serialize};
 
 use super::link::Link;
-use crate::facts::{DatabaseSession, DatabaseSetting, Found, Outcome};
+use crate::config::ciphers::classes;
+use crate::facts::{CipherClass, DatabaseSession, DatabaseSetting, Found, Outcome};
 
 /// Most rows of one answer.
 pub(crate) const MOST_ROWS: usize = 5_000;
@@ -166,6 +167,25 @@ pub(crate) fn settings(
         }
     });
     Found { items: items.collect(), ..found_like(&found) }
+}
+
+/// What a setting that is an OpenSSL cipher string lets in; an empty one is the default of OpenSSL. Absent where the server
+/// has no such setting.
+pub(crate) fn cipher_classes(settings: &Found<DatabaseSetting>, name: &str) -> Found<CipherClass> {
+    let setting = settings.items.iter().find(|setting| setting.name == name);
+    let value = setting.and_then(|setting| setting.value.as_deref());
+    match (setting.map(|setting| setting.outcome), value) {
+        (Some(Outcome::Present), value) => {
+            let string = value.filter(|value| !value.is_empty()).unwrap_or("DEFAULT");
+            let (asked, items) = classes(string);
+            Found { asked, outcome: Outcome::Present, why: None, items }
+        }
+        (Some(Outcome::Absent), _) => Found { outcome: Outcome::Absent, ..Found::all(vec![]) },
+        _ => {
+            let why = setting.and_then(|setting| setting.why.clone()).or_else(|| settings.why.clone());
+            Found::some(vec![], why.unwrap_or_else(|| format!("the server does not tell its setting '{name}'")))
+        }
+    }
 }
 
 fn found_like<T, U>(found: &Found<U>) -> Found<T> {

@@ -4,6 +4,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::Outcome;
+use super::config::CipherClass;
 use super::database::{DatabaseSession, DatabaseSetting, Found};
 use super::postgresql::StoredPassword;
 use super::redis::DatabaseFlag;
@@ -20,6 +21,8 @@ pub struct MysqlFacts {
     pub session: DatabaseSession,
     /// Global variables.
     pub settings: Found<DatabaseSetting>,
+    /// Classes of cipher suites that `ssl_cipher` lets in, where the server has TLS; suites of TLS 1.3 are none of them.
+    pub ciphers: Found<CipherClass>,
     /// Whether it runs without its grant tables (`skip-grant-tables`), so that whoever reaches it may do everything by any
     /// name and password: the accounts then say nothing.
     pub grant_tables_off: DatabaseFlag,

@@ -4,6 +4,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::Outcome;
+use super::config::CipherClass;
 use super::database::{DatabaseSession, DatabaseSetting, Found};
 
 /// One PostgreSQL server.
@@ -16,6 +17,8 @@ pub struct PostgresqlFacts {
     pub session: DatabaseSession,
     /// Settings from `pg_settings`.
     pub settings: Found<DatabaseSetting>,
+    /// Classes of cipher suites that `ssl_ciphers` lets in, where the server has TLS; suites of TLS 1.3 are none of them.
+    pub ciphers: Found<CipherClass>,
     /// Rules of `pg_hba.conf`, in order, from `pg_hba_file_rules`.
     pub hba: Hba,
     /// Sessions of others, from `pg_stat_activity` and `pg_stat_ssl`; those alike are counted together.
@@ -35,6 +38,44 @@ pub struct Hba {
     pub changed_since_loaded: Option<bool>,
     /// The rules.
     pub rules: Found<HbaRule>,
+    /// Mappings of names for the rules with `map=`, from `pg_ident_file_mappings` (release 15 and later).
+    pub mappings: Found<IdentMapping>,
+}
+
+/// A line of `pg_ident.conf`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct IdentMapping {
+    /// `line N`.
+    pub name: String,
+    /// Present, or not proven where the server can't read the line.
+    pub outcome: Outcome,
+    /// The server's complaint of the line.
+    pub why: Option<String>,
+    /// The map that it belongs to.
+    pub map: Option<String>,
+    /// The name that the proof was for: an account of the machine, a name in a certificate, or `/` and a regular expression.
+    pub system_user: Option<String>,
+    /// The role that it may log in as.
+    pub role: Option<String>,
+    /// A rule of `pg_hba.conf` names the map.
+    pub used: bool,
+    /// How many names it is for: `one`, `any`, or those of a `pattern`.
+    pub reach: Reach,
+    /// The role is made from the name (`\1`), so that each name has its own.
+    pub own_role: bool,
+}
+
+/// For how many names something is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Reach {
+    /// One.
+    One,
+    /// Those that fit a pattern.
+    Pattern,
+    /// All.
+    Any,
 }
 
 /// A line of `pg_hba.conf`.

@@ -4,6 +4,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::Outcome;
+use super::config::CipherClass;
 use super::database::{DatabaseSession, DatabaseSetting, Found};
 
 /// One Redis or Valkey server.
@@ -16,12 +17,16 @@ pub struct RedisFacts {
     pub session: DatabaseSession,
     /// Settings, from `CONFIG GET`. Those that hold passwords are never asked for.
     pub settings: Found<DatabaseSetting>,
+    /// Classes of cipher suites that `tls-ciphers` lets in, where the server has TLS; suites of TLS 1.3 are none of them.
+    pub ciphers: Found<CipherClass>,
     /// Whether it listens without TLS (`port` is not 0).
     pub plaintext_port: DatabaseFlag,
     /// Whether it listens on an address beyond loopback, by `bind`.
     pub remote: DatabaseFlag,
     /// Users, from `ACL LIST`.
     pub users: Found<RedisUser>,
+    /// Its links to other servers of its kind.
+    pub links: Found<RedisLink>,
     /// Lines of `INFO` on the server, its persistence and its replication.
     pub info: Found<InfoLine>,
 }
@@ -56,6 +61,22 @@ pub struct RedisUser {
     pub everything: bool,
     /// What it may do, as the server writes it.
     pub rights: Vec<String>,
+}
+
+/// A link to other servers.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RedisLink {
+    /// `replication`, from this server to its master, or `cluster`, the bus between nodes.
+    pub name: String,
+    /// Present where it is in use, absent where not; not proven where the server does not tell.
+    pub outcome: Outcome,
+    /// Why it is not proven.
+    pub why: Option<String>,
+    /// Whether it leads beyond this machine's loopback; null where not shown.
+    pub remote: Option<bool>,
+    /// Whether TLS is switched on for it (`tls-replication`, `tls-cluster`); null where the server has no such setting.
+    pub tls: Option<bool>,
 }
 
 /// A line of `INFO`.

@@ -175,6 +175,22 @@ pub struct RunningSshd {
     pub sockets: Vec<String>,
 }
 
+/// A program that listens, and speaks SSH by all signs, but is not the server that told its settings.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct OtherSsh {
+    /// `pid 812`.
+    pub name: String,
+    /// Always present.
+    pub outcome: Outcome,
+    /// Path of its program; null where that can't be read.
+    pub exe: Option<String>,
+    /// What speaks for it: `name` (as `dropbear`), `title` (it calls itself as sshd does), `program` (it holds the greeting of
+    /// an SSH server), `port` (it listens at 22).
+    pub signs: Vec<String>,
+    /// Sockets on which it listens.
+    pub sockets: Vec<String>,
+}
+
 /// The SSH server of this machine.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct SshdFacts {
@@ -253,4 +269,8 @@ pub struct SshdFacts {
     /// SSH servers that run. One that systemd starts for each connection (`ssh.socket`) is not among them, and without
     /// root only the one named in /run/sshd.pid is.
     pub running: Vec<RunningSshd>,
+    /// Programs beside it that listen and speak SSH by all signs, whose settings are not told here.
+    pub others: Vec<OtherSsh>,
+    /// Sockets on which those listen.
+    pub other_sockets: Vec<String>,
 }

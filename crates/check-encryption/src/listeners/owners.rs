@@ -55,6 +55,11 @@ impl Owners {
         owners
     }
 
+    /// Every inode with its holders.
+    pub(super) fn all(&self) -> impl Iterator<Item = (&u64, &BTreeSet<u32>)> {
+        self.pids.iter()
+    }
+
     /// The process behind sockets that share an address.
     pub(super) async fn process(&self, cx: &Cx, root: &Root, inodes: impl Iterator<Item = u64>) -> Option<Process> {
         let holders: BTreeSet<u32> = inodes.filter_map(|inode| self.pids.get(&inode)).flatten().copied().collect();

@@ -70,6 +70,8 @@ pub(super) fn facts(settings: Settings) -> SshdFacts {
         contexts: None,
         sockets: vec![],
         running: vec![],
+        others: vec![],
+        other_sockets: vec![],
     }
 }
 

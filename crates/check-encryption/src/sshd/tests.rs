@@ -132,6 +132,20 @@ async fn quoted_includes_are_read_and_secrets_kept() {
 }
 
 #[tokio::test]
+async fn another_server_is_found() {
+    let machine = Machine::new();
+    machine.file("/proc/net/tcp", include_str!("../../tests/fixtures/proc-net-tcp"));
+    machine.file("/opt/renamed", b"\x7fELF SSH-%d.%d-%s\0");
+    machine.link("/proc/77/exe", "/opt/renamed");
+    machine.link("/proc/77/fd/3", "socket:[18834]");
+    machine.file("/proc/77/cmdline", "/opt/renamed\0-f\0/x\0");
+    let facts = observe(Sshd { root: machine.root() }).await.unwrap();
+    assert_eq!(facts["outcome"], "not_proven");
+    assert_eq!(facts["others"][0]["signs"], json!(["port", "program"]), "{facts:#}");
+    assert!(facts["why"].as_str().unwrap().contains("/opt/renamed"));
+}
+
+#[tokio::test]
 async fn no_server_is_an_answer() {
     let machine = Machine::new();
     let facts = observe(Sshd { root: machine.root() }).await.unwrap();

@@ -1,6 +1,6 @@
 //! From answers to facts.
 
-use super::super::answers::{Answer, Answers, settings};
+use super::super::answers::{Answer, Answers, cipher_classes, settings};
 use super::super::is_local;
 use crate::facts::{
     DatabaseFlag, DatabaseSession, EmptyPassword, Found, MysqlAccount, MysqlFacts, MysqlPlugin, MysqlSessions, Outcome,
@@ -145,6 +145,7 @@ pub(super) fn facts(answers: &Answers) -> MysqlFacts {
             .to(PLUGINS)
             .each("", |row| Some(MysqlPlugin { name: row.text(0)?, outcome: Outcome::Present, sort: row.text(1) })),
         version,
+        ciphers: cipher_classes(&settings, "ssl_cipher"),
         settings,
     }
 }

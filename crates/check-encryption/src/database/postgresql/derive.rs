@@ -3,15 +3,15 @@
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 
-use super::super::answers::{Answer, Answers, Row, settings};
+use super::super::answers::{Answer, Answers, Row, cipher_classes, settings};
 use super::super::is_local;
 use crate::facts::{
-    DatabaseSession, Extension, Found, Hba, HbaRule, Outcome, PostgresqlFacts, PostgresqlRole, PostgresqlSessions,
-    StoredPassword, Transport,
+    DatabaseSession, Extension, Found, Hba, HbaRule, IdentMapping, Outcome, PostgresqlFacts, PostgresqlRole,
+    PostgresqlSessions, Reach, StoredPassword, Transport,
 };
 
 /// Every question, in the order in which they are asked. Each is one statement that only reads the catalogue.
-pub(super) const QUESTIONS: [&str; 8] = [SETTINGS, HBA, HBA_FILE, HBA_BARE, SESSIONS, ROLES, HASHES, EXTENSIONS];
+pub(super) const QUESTIONS: [&str; 9] = [SETTINGS, HBA, HBA_FILE, HBA_BARE, IDENT, SESSIONS, ROLES, HASHES, EXTENSIONS];
 
 const SETTINGS: &str = "select name, setting, source, pending_restart from pg_settings where name in ('data_checksums', \
                         'data_directory', 'hba_file', 'listen_addresses', 'log_connections', 'log_disconnections', \
@@ -21,7 +21,11 @@ const SETTINGS: &str = "select name, setting, source, pending_restart from pg_se
                         'ssl_prefer_server_ciphers', 'ssl_tls13_ciphers')";
 const HBA: &str = "select line_number, type, to_json(database), to_json(user_name), address, netmask, auth_method, \
                    to_json(options), error from pg_hba_file_rules order by line_number limit 5001";
-const HBA_FILE: &str = "select (pg_stat_file(current_setting('hba_file'))).modification > pg_conf_load_time()";
+/// Anybody may set a time of modification; that of the last change is the system's own (not on Windows, where it is null).
+const HBA_FILE: &str = "select greatest(modification, change) > pg_conf_load_time() from \
+                        pg_stat_file(current_setting('hba_file'))";
+const IDENT: &str = "select line_number, map_name, sys_name, pg_username, error from pg_ident_file_mappings order by \
+                     line_number limit 5001";
 /// Lines with a reject and without quotes: the view shows `"all"`, a database of that name, as it shows `all`. None where
 /// lines go on behind their end or other files are included, which would move their numbers. No text of the file leaves
 /// the server.
@@ -76,14 +80,17 @@ pub(super) fn facts(answers: &Answers) -> PostgresqlFacts {
     let settings = settings(&answers.to(SETTINGS), &NAMES, reads, hidden);
     let version = settings.items.iter().find(|s| s.name == "server_version").and_then(|s| s.value.clone());
     let nobody = DatabaseSession { transport: Transport::Tcp, user: None, method: None, tls: None };
+    let rules = rules(&answers.to(HBA), &bare(&answers.to(HBA_BARE)));
     PostgresqlFacts {
         version,
         session: answers.session.clone().unwrap_or(nobody),
-        settings,
         hba: Hba {
             changed_since_loaded: answers.to(HBA_FILE).one().map(|word| word == "t"),
-            rules: rules(&answers.to(HBA), &bare(&answers.to(HBA_BARE))),
+            mappings: mappings(&answers.to(IDENT), &rules),
+            rules,
         },
+        ciphers: cipher_classes(&settings, "ssl_ciphers"),
+        settings,
         sessions: sessions(&answers.to(SESSIONS)),
         roles: roles(&answers.to(ROLES), &answers.to(HASHES)),
         extensions: answers
@@ -152,6 +159,37 @@ fn covers(earlier: &HbaRule, later: &HbaRule) -> bool {
         && all(&earlier.databases, &later.databases)
         && all(&earlier.users, &later.users)
         && (!replication(later) || replication(earlier))
+}
+
+/// The mappings of `pg_ident.conf`.
+fn mappings(answer: &Answer, rules: &Found<HbaRule>) -> Found<IdentMapping> {
+    let used: BTreeSet<&str> =
+        rules.items.iter().flat_map(|rule| &rule.options).filter_map(|option| option.strip_prefix("map=")).collect();
+    answer.each("connect as a superuser of release 15 or later, or name no maps", |row| {
+        let error = row.text(4);
+        let (map, system_user, role) = (row.text(1), row.text(2), row.text(3));
+        Some(IdentMapping {
+            name: format!("line {}", row.text(0)?),
+            outcome: if error.is_some() { Outcome::NotProven } else { Outcome::Present },
+            why: error.map(|error| format!("the server can't read the line: {error}")),
+            used: map.as_deref().is_none_or(|map| used.contains(map)),
+            reach: system_user.as_deref().map_or(Reach::Pattern, reach),
+            own_role: role.as_deref().is_some_and(|role| role.contains("\\1")),
+            map,
+            system_user,
+            role,
+        })
+    })
+}
+
+/// For whom a system user's name in `pg_ident.conf` stands. What is left of a regular expression without anchors,
+/// parentheses, dots and repetitions says nothing of names.
+fn reach(name: &str) -> Reach {
+    match name.strip_prefix('/') {
+        None => Reach::One,
+        Some(expression) if expression.chars().all(|c| "^$().*+?|".contains(c)) => Reach::Any,
+        Some(_) => Reach::Pattern,
+    }
 }
 
 fn list(row: &Row<'_>, column: usize) -> Vec<String> {
@@ -301,6 +339,20 @@ mod tests {
         let mut of_app = rule("host", r#"["app"]"#, "10.0.0.0", "255.0.0.0", "scram-sha-256");
         of_app[3] = Some(r#"["anna"]"#.to_owned());
         assert_eq!(flags_with(vec![named, of_app], &[])[1].0, Some(false));
+    }
+
+    #[test]
+    fn whom_a_mapping_is_for() {
+        let of = ["/^.*$", "/.*", "/^(.+)$", "/^(.*)@example\\.org$", "anna", "/"].map(reach);
+        assert_eq!(of, [Reach::Any, Reach::Any, Reach::Any, Reach::Pattern, Reach::One, Reach::Any]);
+        let mut peer = rule("local", r#"["all"]"#, "", "", "peer");
+        peer[7] = Some(r#"["map=any"]"#.to_owned());
+        let rules = rules(&Answer { rows: vec![peer], ..Answer::default() }, &BTreeSet::new());
+        let row = |map: &str, role: &str| ["3", map, "/^(.*)$", role].map(|cell| Some(cell.to_owned())).to_vec();
+        let answer = Answer { rows: vec![row("any", "postgres"), row("b", "\\1")], ..Answer::default() };
+        let found = mappings(&answer, &rules).items;
+        assert_eq!((found[0].used, found[0].own_role, found[0].reach), (true, false, Reach::Any));
+        assert_eq!((found[1].used, found[1].own_role), (false, true));
     }
 
     #[test]

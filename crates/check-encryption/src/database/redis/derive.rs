@@ -1,19 +1,21 @@
 //! From answers to facts.
 
-use super::super::answers::{Answer, Answers, settings};
+use super::super::answers::{Answer, Answers, cipher_classes, settings};
 use super::super::is_local;
 use super::resp::Value;
 use crate::facts::{
-    DatabaseFlag, DatabaseSession, DatabaseSetting, Found, InfoLine, Outcome, RedisFacts, RedisUser, Transport,
+    DatabaseFlag, DatabaseSession, DatabaseSetting, Found, InfoLine, Outcome, RedisFacts, RedisLink, RedisUser,
+    Transport,
 };
 
 /// The settings that are asked for, each by itself. `requirepass`, `masterauth` and `tls-key-file-pass` never are: the
 /// answer would hold the password.
-pub(super) const NAMES: [&str; 18] = [
+pub(super) const NAMES: [&str; 19] = [
     "aclfile",
     "appendfsync",
     "appendonly",
     "bind",
+    "cluster-enabled",
     "dbfilename",
     "dir",
     "port",
@@ -88,13 +90,47 @@ pub(super) fn facts(answers: &Answers) -> RedisFacts {
         version,
         session: answers.session.clone().unwrap_or(nobody),
         plaintext_port: flag(&settings, "port", |port| port != "0"),
-        remote: flag(&settings, "bind", |bind| {
-            bind.is_empty() || bind.split_ascii_whitespace().any(|one| !is_local(one.trim_start_matches('-')))
-        }),
+        remote: flag(&settings, "bind", beyond),
+        ciphers: cipher_classes(&settings, "tls-ciphers"),
+        links: links(&settings, &info),
         settings,
         users: users(&answers.to(USERS)),
         info,
     }
+}
+
+/// The link to a master, and the bus of a cluster, which always listens wherever the server does.
+fn links(settings: &Found<DatabaseSetting>, info: &Found<InfoLine>) -> Found<RedisLink> {
+    let setting = |name: &str| {
+        let setting = settings.items.iter().find(|setting| setting.name == name)?;
+        (setting.outcome != Outcome::NotProven).then(|| setting.value.clone().unwrap_or_default())
+    };
+    let line = |name: &str| info.items.iter().find(|line| line.name == name).map(|line| line.value.as_str());
+    let link = |name: &str, used: Option<bool>, remote: Option<bool>, tls: Option<String>| RedisLink {
+        name: name.to_owned(),
+        outcome: match used {
+            Some(true) => Outcome::Present,
+            Some(false) => Outcome::Absent,
+            None => Outcome::NotProven,
+        },
+        why: used.is_none().then(|| "the server does not tell whether it is in use".to_owned()),
+        remote,
+        tls: tls.map(|value| value == "yes"),
+    };
+    let replica = line("role").map(|role| role != "master");
+    let master = line("master_host").map(|host| !is_local(host));
+    let cluster = setting("cluster-enabled").map(|value| value == "yes");
+    let bind = flag(settings, "bind", beyond).outcome;
+    let remote = (bind != Outcome::NotProven).then_some(bind == Outcome::Present);
+    Found::all(vec![
+        link("replication", replica, master, setting("tls-replication")),
+        link("cluster", cluster, remote, setting("tls-cluster")),
+    ])
+}
+
+/// Whether the addresses of `bind` are beyond loopback.
+fn beyond(bind: &str) -> bool {
+    bind.is_empty() || bind.split_ascii_whitespace().any(|one| !is_local(one.trim_start_matches('-')))
 }
 
 fn flag(settings: &Found<DatabaseSetting>, name: &str, holds: impl Fn(&str) -> bool) -> DatabaseFlag {
@@ -159,6 +195,23 @@ mod tests {
         assert_eq!(user("bob on"), None);
         let empty = user(&format!("user alice on #00 {EMPTY} ~* +@all")).unwrap_or_default();
         assert_eq!(empty.get(5).cloned().flatten().as_deref(), Some("true"));
+    }
+
+    #[test]
+    fn links_to_other_servers() {
+        let line =
+            |name: &str, value: &str| InfoLine { name: name.into(), outcome: Outcome::Present, value: value.into() };
+        let rows =
+            [("cluster-enabled", "yes"), ("tls-replication", "no"), ("tls-cluster", "yes"), ("bind", "10.0.0.1")];
+        let rows = rows.map(|(name, value)| vec![Some(name.to_owned()), Some(value.to_owned())]).to_vec();
+        let settings = settings(&Answer { rows, ..Answer::default() }, &NAMES, "", |_| None);
+        let info = Found::all(vec![line("role", "slave"), line("master_host", "192.0.2.1")]);
+        let found = links(&settings, &info).items;
+        let all: Vec<_> = found.iter().map(|link| (link.outcome, link.remote, link.tls)).collect();
+        let in_use = Outcome::Present;
+        assert_eq!(all, [(in_use, Some(true), Some(false)), (in_use, Some(true), Some(true))]);
+        let hidden = links(&settings, &Found::all(vec![])).items;
+        assert_eq!(hidden.first().map(|link| link.outcome), Some(Outcome::NotProven));
     }
 
     #[test]
