@@ -145,7 +145,8 @@ pub struct Inspection {
     pub started: Option<String>,
     /// When it was ended.
     pub finished: Option<String>,
-    /// When it was begun, where the payload tells no zone: civil time of the machine that wrote it.
+    /// When it was begun, where the payload tells no offset: civil time of the machine that wrote it, and its abbreviation
+    /// of the zone where there is one (`2026-11-24T13:55:58 CET`).
     pub started_local: Option<String>,
     /// When it was ended, in such civil time.
     pub finished_local: Option<String>,

@@ -240,12 +240,14 @@ impl super::Adapter for Adapter {
     }
 }
 
+/// A time as Borg prints it: before 2.0 without a zone, and the environment of the command says that it is UTC; else with
+/// an offset, which a civil time alone would drop.
+fn time(text: &str) -> Option<String> {
+    let civil = || TimeZone::UTC.to_timestamp(text.parse::<DateTime>().ok()?).ok();
+    text.parse::<Timestamp>().ok().or_else(civil).map(|at| at.to_string())
+}
+
 fn snapshot(archive: Archive) -> Snapshot {
-    // The environment of the command says that these are UTC.
-    let time = |text: &str| {
-        let time: DateTime = text.parse().ok()?;
-        TimeZone::UTC.to_timestamp(time).ok().map(|t: Timestamp| t.to_string())
-    };
     Snapshot {
         outcome: Outcome::Present,
         why: None,
@@ -323,7 +325,17 @@ fn paths(command: &CommandLine) -> Vec<String> {
 
 #[cfg(test)]
 mod tests {
-    use super::{CommandLine, paths};
+    use super::{CommandLine, paths, time};
+
+    #[test]
+    fn times_with_and_without_an_offset() {
+        let of = |text: &str| time(text).unwrap_or_default();
+        assert_eq!(of("2026-11-24T13:55:58.000000"), "2026-11-24T13:55:58Z");
+        assert_eq!(of("2026-11-24T13:55:58.000000+01:00"), "2026-11-24T12:55:58Z");
+        assert_eq!(of("2026-11-25T00:10:01.250000-03:00"), "2026-11-25T03:10:01.25Z");
+        assert_eq!(of("2026-11-24T13:55:58Z"), "2026-11-24T13:55:58Z");
+        assert_eq!(time("Tue, 2026-11-24 13:55:58"), None);
+    }
 
     #[test]
     fn paths_of_a_command() {

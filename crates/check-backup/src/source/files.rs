@@ -185,6 +185,7 @@ impl Adapter {
         if any(&|s| s.started_local.is_some() || s.finished_local.is_some()) {
             let from = if self.source.timezone.is_some() { "as the inventory says" } else { "as of this machine" };
             notes.push(format!("times without a zone in copies are taken as {}, {from}", zone.name));
+            notes.extend(copies.iter().find_map(|c| zone.contradicted(c.seen.as_ref().ok()?)));
         }
         if self.source.trust_mtime {
             notes.push(

@@ -143,6 +143,7 @@ impl Adapter {
         if copies.iter().any(|c| c.seen.as_ref().is_ok_and(|s| s.started_local.is_some() || s.finished_local.is_some()))
         {
             notes.push(format!("times without a zone in copies are taken as {}, as of this machine", zone.name));
+            notes.extend(copies.iter().find_map(|c| zone.contradicted(c.seen.as_ref().ok()?)));
         }
         Ok(Repository {
             tool: None,

@@ -25,10 +25,27 @@ impl Zone {
         Self { zone, name }
     }
 
-    /// The earlier instant of that civil time: a copy must not look newer than it is.
+    /// The instant of that civil time: where clocks were put back the earlier one, a copy must not look newer than it is.
+    ///
+    /// `None` where an abbreviation stands beside it that this zone has not at that time: another zone's clock wrote it.
     fn instant(&self, civil: &str) -> Option<String> {
+        let (civil, abbreviation) = civil.split_once(' ').unwrap_or((civil, ""));
         let civil: DateTime = civil.parse().ok()?;
-        self.zone.to_ambiguous_timestamp(civil).earlier().ok().map(|at| at.to_string())
+        let either = self.zone.to_ambiguous_timestamp(civil);
+        let called =
+            |at: &Timestamp| abbreviation.is_empty() || self.zone.to_offset_info(*at).abbreviation() == abbreviation;
+        let mut both = [either.clone().earlier().ok(), either.later().ok()].into_iter().flatten();
+        both.find(called).map(|at| at.to_string())
+    }
+
+    /// What a reader should know of a time that another zone's clock wrote.
+    pub(in crate::source) fn contradicted(&self, seen: &Inspection) -> Option<String> {
+        let local = [&seen.started_local, &seen.finished_local].into_iter().flatten();
+        let other = local.into_iter().find(|civil| self.instant(civil).is_none())?;
+        Some(format!(
+            "'{other}' in a copy is no time of {}, so that it is not counted; name its zone (timezone)",
+            self.name
+        ))
     }
 }
 
@@ -289,5 +306,23 @@ fn word(format: FileFormat) -> &'static str {
         FileFormat::Tar => "tar",
         FileFormat::Zip => "zip",
         FileFormat::Folder => "folder",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Zone;
+
+    #[test]
+    fn a_time_of_another_zones_clock_is_not_taken_for_one_of_this_zone() {
+        let at = |zone: &str, civil: &str| Zone::of(Some(zone)).instant(civil);
+        let zurich = |civil: &str| at("Europe/Zurich", civil).unwrap_or_default();
+        assert_eq!(zurich("2026-11-24T13:55:58"), "2026-11-24T12:55:58Z");
+        assert_eq!(zurich("2026-07-24T13:55:58"), "2026-07-24T11:55:58Z");
+        assert_eq!(zurich("2026-10-25T02:30:00"), "2026-10-25T00:30:00Z", "twice on that night: the earlier");
+        assert_eq!(zurich("2026-10-25T02:30:00 CET"), "2026-10-25T01:30:00Z");
+        assert_eq!(zurich("2026-03-29T02:30:00"), "2026-03-29T00:30:00Z", "never on that night");
+        assert_eq!(at("UTC", "2026-11-24T13:55:58 CET"), None);
+        assert_eq!(at("Europe/Zurich", "2026-07-24T13:55:58 CET"), None, "it was summer");
     }
 }
