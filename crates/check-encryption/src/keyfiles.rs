@@ -28,6 +28,7 @@ pub(crate) use self::marks::of_modulus;
 use self::places::{Certificates, Spot};
 use self::private::Public;
 use self::search::{File, FoundKey, Search, numbered};
+use crate::access::{self, Ways};
 use crate::facts::{Asked, Certificate, CertificateRef, Key, KeyFileTarget, KeyFilesFacts, Mark, Outcome};
 use crate::root::Root;
 
@@ -127,6 +128,7 @@ impl KeyFiles {
         let mut search = Search::new(cx, &self.root, passphrase);
         search.all(spots).await;
         let marks = Marks::new(cx, &self.root);
+        let mut ways = Ways::default();
         let mut folders: BTreeMap<String, Option<Metadata>> = BTreeMap::new();
         let users = names(&self.root.text(cx, "/etc/passwd", 4 << 20).await.unwrap_or_default());
         let groups = names(&self.root.text(cx, "/etc/group", 4 << 20).await.unwrap_or_default());
@@ -157,6 +159,7 @@ impl KeyFiles {
             key.public_from = public_from;
             key.owner = users.get(&key.uid).cloned();
             key.group = groups.get(&key.gid).cloned();
+            self.access(cx, &mut ways, &mut key, &groups).await;
             keys.push(key);
         }
         let mut certificates = search.certificates;
@@ -188,6 +191,33 @@ impl KeyFiles {
             not_read: search.not_read,
             cut: search.cut,
         }
+    }
+}
+
+impl KeyFiles {
+    /// Who beside owner and group may read, write or replace a key's file.
+    async fn access(&self, cx: &Cx, ways: &mut Ways, key: &mut Key, groups: &BTreeMap<u32, String>) {
+        match access::of(&self.root, cx, &key.path).await {
+            Ok(grants) => {
+                let name = |grant: &access::Grant| match (grant.is_group, groups.get(&grant.id)) {
+                    (true, Some(group)) => group.clone(),
+                    (true, None) => format!("group {}", grant.id),
+                    (false, _) => format!("account {}", grant.id),
+                };
+                let others: Vec<_> = grants.iter().filter(|g| g.is_group || g.id != 0 && g.id != key.uid).collect();
+                key.acl_readers = others.iter().filter(|grant| grant.read).map(|grant| name(grant)).collect();
+                key.acl_writers = others.iter().filter(|grant| grant.write).map(|grant| name(grant)).collect();
+            }
+            Err(why) => key.access_unknown = Some(why),
+        }
+        for path in std::iter::once(&key.path).chain(&key.links) {
+            match ways.open(&self.root, cx, path, key.uid).await {
+                Ok(open) => key.open_folders.extend(open),
+                Err(why) => key.access_unknown = Some(why),
+            }
+        }
+        key.open_folders.sort();
+        key.open_folders.dedup();
     }
 }
 
@@ -232,6 +262,10 @@ fn describe(found: FoundKey, file: &File, folder: Option<&Metadata>, marks: Vec<
         world_writable: may(0o002),
         folder_world_writable: folder.is_some_and(|folder| folder.mode & 0o002 != 0),
         folder_mode: folder.map(octal),
+        acl_readers: vec![],
+        acl_writers: vec![],
+        open_folders: vec![],
+        access_unknown: None,
         certificate: None,
     }
 }

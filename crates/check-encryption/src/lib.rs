@@ -5,6 +5,7 @@
 //! at the target sort `host` (spec `{}`), read without changing anything, and work without
 //! root: what could not be read is said, with the reason. Their facts rest on the word of this machine alone.
 
+mod access;
 mod accounts;
 mod authorized_keys;
 mod config;

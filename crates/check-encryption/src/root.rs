@@ -65,6 +65,23 @@ impl Root {
     /// # Errors
     /// Where something on the way is missing or forbidden, or there are too many links.
     pub(crate) async fn real(&self, cx: &Cx, path: &str) -> Result<(String, Metadata), FileError> {
+        self.walk(cx, path, &mut Vec::new()).await
+    }
+
+    /// The folders in which something is looked up on the way to a folder, and it itself; those that links lead through, too.
+    ///
+    /// # Errors
+    /// As [`Root::real`].
+    pub(crate) async fn way(&self, cx: &Cx, folder: &str) -> Result<Vec<String>, FileError> {
+        let mut passed = Vec::new();
+        let (at, _) = self.walk(cx, folder, &mut passed).await?;
+        passed.push(at);
+        passed.sort();
+        passed.dedup();
+        Ok(passed)
+    }
+
+    async fn walk(&self, cx: &Cx, path: &str, passed: &mut Vec<String>) -> Result<(String, Metadata), FileError> {
         let mut at = "/".to_owned();
         let mut found = cx.metadata(self.path(&at)).await?;
         let mut links = 0;
@@ -75,6 +92,7 @@ impl Root {
         todo.extend(steps(path));
         while let Some(step) = todo.pop() {
             let next = join(&format!("{}/x", at.trim_end_matches('/')), &step);
+            passed.push(at.clone());
             found = cx.metadata(self.path(&next)).await?;
             if !found.is_symlink {
                 at = next;

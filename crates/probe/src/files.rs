@@ -13,6 +13,23 @@ use zeroize::Zeroizing;
 
 use crate::cx::Cx;
 
+/// The attribute with the access list of a file (acl(5)).
+pub(crate) const ACCESS_LIST: &str = "system.posix_acl_access";
+
+/// An access list, by a call that writes it into a buffer; `None` where there is none.
+pub(crate) fn list(ask: impl FnOnce(&mut [u8]) -> rustix::io::Result<usize>) -> std::io::Result<Option<Vec<u8>>> {
+    use rustix::io::Errno;
+    let mut list = vec![0; 64 << 10];
+    match ask(list.as_mut_slice()) {
+        Ok(length) => {
+            list.truncate(length);
+            Ok(Some(list))
+        }
+        Err(Errno::NODATA | Errno::OPNOTSUPP) => Ok(None),
+        Err(e) => Err(e.into()),
+    }
+}
+
 /// Reads a regular file in one go into memory that never moves, so that no copy is left behind. What is within says why
 /// it is no file to be read, where the system had nothing against it.
 fn steady(path: &Path, most: usize) -> std::io::Result<Result<Zeroizing<Vec<u8>>, String>> {
@@ -289,6 +306,18 @@ impl Cx {
         let told = asked.map_err(|e| of_error(path.as_ref(), &e))?;
         let tells = told.stx_attributes_mask.contains(StatxAttributes::ENCRYPTED);
         Ok(tells.then(|| told.stx_attributes.contains(StatxAttributes::ENCRYPTED)))
+    }
+
+    /// The access list of a file or folder beyond its permission bits (`system.posix_acl_access`, acl(5)), as the kernel gives
+    /// it; `None` where there is none, or the file system has none. Symbolic links are not followed.
+    ///
+    /// # Errors
+    /// As [`Cx::metadata`]; also where it has more than 64 KiB.
+    pub async fn access_list(&self, path: impl AsRef<Path>) -> Result<Option<Vec<u8>>, FileError> {
+        let owned = path.as_ref().to_owned();
+        let ask = move || list(|buffer| rustix::fs::lgetxattr(owned, ACCESS_LIST, buffer));
+        let asked = tokio::task::spawn_blocking(ask).await.unwrap_or_else(|e| Err(std::io::Error::other(e)));
+        asked.map_err(|e| of_error(path.as_ref(), &e))
     }
 
     /// Where a symbolic link points, one step.

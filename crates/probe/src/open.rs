@@ -72,6 +72,14 @@ impl OpenFile {
     pub fn metadata(&self) -> io::Result<Metadata> {
         Ok(Metadata::of(&self.file.metadata()?))
     }
+
+    /// Its access list beyond its permission bits, as [`crate::Cx::access_list`] gives it.
+    ///
+    /// # Errors
+    /// Where the system refuses to tell.
+    pub fn access_list(&self) -> io::Result<Option<Vec<u8>>> {
+        crate::files::list(|buffer| rustix::fs::fgetxattr(&self.file, crate::files::ACCESS_LIST, buffer))
+    }
 }
 
 impl Read for OpenFile {

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use model::{Asked, Digest};
 use probe::{Metadata, OpenFolder};
 
+use crate::access::{Grant, grants, is_open};
 use crate::facts::{ConfigPath, ConfigSource, NotRead, Outcome};
 use crate::sshd::config::fits;
 
@@ -303,6 +304,17 @@ impl Tree {
         }
     }
 
+    /// Whom the access list of a file names; accounts that may read all the same are left out.
+    fn grants(&mut self, path: &str) -> Result<Vec<Grant>, String> {
+        let failed = |e: io::Error| format!("its access list can't be read: {e}");
+        let Ok((at, _)) = self.resolve(path) else { return Ok(Vec::new()) };
+        let Some(file) = self.folder.open(&at).map_err(failed)? else { return Ok(Vec::new()) };
+        match file.access_list().map_err(failed)? {
+            Some(list) => grants(&list).ok_or_else(|| "its access list is not in a form that is known".to_owned()),
+            None => Ok(Vec::new()),
+        }
+    }
+
     /// A file that is named, and not read.
     pub(super) fn named(&mut self, path: &str, at: &At) -> ConfigPath {
         let mut named = ConfigPath {
@@ -320,7 +332,23 @@ impl Tree {
                 named.mode = Some(format!("{:04o}", found.mode));
                 named.uid = Some(found.uid);
                 named.world_readable = Some(found.mode & 0o004 != 0);
-                named.others_write = Some(found.mode & 0o022 != 0);
+                let mut others_write = found.mode & 0o022 != 0;
+                let real = self.resolve(path).map(|(at, _)| format!("/{}", at.trim_start_matches('/')));
+                for way in [Some(path.to_owned()), real.ok()].into_iter().flatten() {
+                    let mut folder = folder_of(&way);
+                    while !folder.is_empty() {
+                        others_write |= self.look(folder).is_ok_and(|folder| is_open(&folder, found.uid));
+                        folder = folder_of(folder);
+                    }
+                }
+                named.others_write = Some(others_write);
+                match self.grants(path) {
+                    Ok(grants) => {
+                        named.world_readable = Some(found.mode & 0o004 != 0 || grants.iter().any(|grant| grant.read));
+                        named.others_write = Some(others_write || grants.iter().any(|grant| grant.write));
+                    }
+                    Err(why) => (named.outcome, named.why) = (Outcome::NotProven, Some(why)),
+                }
             }
             Err(Trouble::Missing) => named.outcome = Outcome::Absent,
             Err(Trouble::Other(why)) => (named.outcome, named.why) = (Outcome::NotProven, Some(why)),

@@ -69,12 +69,110 @@ impl Search {
         if depth >= DEEPEST {
             return;
         }
+        for (start, text) in base64_runs(bytes) {
+            let at = if depth == 0 { offset + start as u64 } else { offset };
+            if bytes.get(start..start + text.len()) != Some(&text) {
+                self.forms_in(&text, at, &format!(" in broken lines{within}"), found);
+            }
+            // What stands before it without a sign between may shift it.
+            for shift in 0..4 {
+                let part = text.get(shift..).unwrap_or_default();
+                let whole = part.get(..part.len() / 4 * 4).unwrap_or_default();
+                let Ok(inner) = STANDARD_NO_PAD.decode(whole) else { continue };
+                if inner.windows(2).any(|pair| is_mark(pair)) {
+                    self.compressed(&inner, at, &format!(" in base64{within}"), depth + 1, found);
+                }
+            }
+        }
+        if let Some(text) = unquoted(bytes) {
+            self.forms_in(&text, offset, &format!(" in quoted-printable{within}"), found);
+        }
+        self.compressed(bytes, offset, within, depth, found);
+    }
+
+    /// Every form in bytes that all lie at one place.
+    fn forms_in(&self, bytes: &[u8], at: u64, within: &str, found: &mut Vec<Found>) {
+        for hit in self.automaton.find_overlapping_iter(bytes) {
+            let Some(form) = self.forms.get(hit.pattern().as_usize()) else { continue };
+            found.push(Found { form: format!("{}{within}", form.name), derivative: form.derivative, offset: at });
+        }
+    }
+
+    /// Looks into every compressed part.
+    fn compressed(&self, bytes: &[u8], offset: u64, within: &str, depth: usize, found: &mut Vec<Found>) {
+        if depth >= DEEPEST {
+            return;
+        }
         for (at, pair) in bytes.windows(2).enumerate() {
             let Some((name, out)) = bytes.get(at..).and_then(|rest| decompressed(pair, rest)) else { continue };
             let at = if depth == 0 { offset + at as u64 } else { offset };
             self.at_depth(&out, at, &format!(" in {name}{within}"), depth + 1, found);
         }
     }
+}
+
+/// Whether two bytes may begin a compressed part.
+fn is_mark(pair: &[u8]) -> bool {
+    matches!(pair, [0x1f, 0x8b] | [0x28, 0xb5] | [0x78, 0x01 | 0x5e | 0x9c | 0xda])
+}
+
+/// Characters of base64 in a row, of either alphabet, without the breaks of lines between them (RFC 2045, section 6.8; in JSON they
+/// stand as `\n`), and where they begin.
+fn base64_runs(bytes: &[u8]) -> Vec<(usize, Vec<u8>)> {
+    let (mut runs, mut run, mut start, mut at) = (Vec::new(), Vec::new(), 0, 0);
+    while let Some(byte) = bytes.get(at) {
+        let rest = bytes.get(at..).unwrap_or_default();
+        let (character, length) = match (byte, rest) {
+            (b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'+' | b'/', _) => (Some(*byte), 1),
+            (b'-', _) => (Some(b'+'), 1),
+            (b'_', _) => (Some(b'/'), 1),
+            (b'\r' | b'\n', _) => (None, 1),
+            (_, [b'\\', b'r' | b'n', ..]) => (None, 2),
+            (_, [b'\\', b'/', ..]) => (Some(b'/'), 2),
+            _ => {
+                if run.len() >= LEAST_RUN {
+                    runs.push((start, std::mem::take(&mut run)));
+                }
+                run.clear();
+                at += 1;
+                continue;
+            }
+        };
+        if run.is_empty() {
+            start = at;
+        }
+        run.extend(character);
+        at += length;
+    }
+    if run.len() >= LEAST_RUN {
+        runs.push((start, run));
+    }
+    runs
+}
+
+/// Characters of base64 that a marker takes.
+const LEAST_RUN: usize = 60;
+
+/// Quoted-printable (RFC 2045, section 6.7) without its soft breaks; none where there are no such breaks.
+fn unquoted(bytes: &[u8]) -> Option<Vec<u8>> {
+    let is_soft = |w: &[u8]| matches!(w, [b'=', b'\n', _] | [b'=', b'\r', b'\n']);
+    if !bytes.windows(3).any(is_soft) && !bytes.ends_with(b"=\n") {
+        return None;
+    }
+    let (mut text, mut at) = (Vec::with_capacity(bytes.len()), 0);
+    while let Some(byte) = bytes.get(at) {
+        let rest = bytes.get(at..).unwrap_or_default();
+        let skipped = match rest {
+            [b'=', b'\n', ..] => 2,
+            [b'=', b'\r', b'\n', ..] => 3,
+            _ => 0,
+        };
+        if skipped == 0 {
+            text.push(*byte);
+        }
+        at += skipped.max(1);
+    }
+    Some(text)
 }
 
 /// What comes out of a compressed part that begins here; as much of it as there is where its end is missing.
@@ -142,6 +240,13 @@ fn base64_at(raw: &[u8], before: usize) -> Vec<u8> {
     text.split_off(mixed.min(text.len()))
 }
 
+/// Names of forms of base64 in lines, each with what stands before the marker so that it has that form.
+const MIME: [(&str, &str); 3] = [
+    ("base64 in broken lines", "so "),
+    ("base64 at 1 in broken lines", "once"),
+    ("base64 at 2 in broken lines", "also "),
+];
+
 /// The marker as a server may store it, in the middle of other things; by the name of the form that must be found there.
 pub(super) fn planted(marker: &str) -> Vec<(&'static str, Vec<u8>)> {
     let around = |bytes: &[u8]| [b"id=7;\x00\x01body=", bytes, b"\x00;end=1"].concat();
@@ -159,12 +264,22 @@ pub(super) fn planted(marker: &str) -> Vec<(&'static str, Vec<u8>)> {
     let gzip = gzip.write_all(sentence.as_bytes()).and_then(|()| gzip.finish()).ok();
     let zlib = zlib.write_all(sentence.as_bytes()).and_then(|()| zlib.finish()).ok();
     for (name, packed) in [
-        ("plain in gzip", gzip),
+        ("plain in gzip", gzip.clone()),
         ("plain in zlib", zlib),
         ("plain in zstd", zstd::encode_all(sentence.as_bytes(), 3).ok()),
     ] {
         all.push((name, around(&packed.unwrap_or_default())));
     }
+    // As mail carries it: lines of 76 characters.
+    let lines =
+        |text: &str, end: &str| text.as_bytes().chunks(76).map(String::from_utf8_lossy).collect::<Vec<_>>().join(end);
+    for (name, before) in MIME {
+        let text = STANDARD_NO_PAD.encode(format!("Hello,\r\n\r\nI have a news {before}{marker} and so on"));
+        all.push((name, around(lines(&text, "\r\n").as_bytes())));
+    }
+    all.push(("plain in gzip in base64", around(STANDARD_NO_PAD.encode(gzip.unwrap_or_default()).as_bytes())));
+    let (begin, end) = marker.split_at(marker.len() / 2);
+    all.push(("plain in quoted-printable", around(format!("the word=20is {begin}=\r\n{end} and so on").as_bytes())));
     all
 }
 
@@ -184,6 +299,24 @@ mod tests {
             let found = search.find(&bytes, 0);
             assert!(found.iter().any(|f| f.form == name), "{name}: {found:?}");
             assert_eq!(other.find(&bytes, 0), [], "{name}");
+        }
+    }
+
+    #[test]
+    fn mail_and_json_carry_it_too() {
+        let text =
+            format!("Dear Bob,\r\n\r\nplease find here the word of your last message: {MARKER}\r\nbest wishes\r\n");
+        let encoded = STANDARD_NO_PAD.encode(&text);
+        let lines: Vec<&str> = encoded.as_bytes().chunks(76).map(|l| std::str::from_utf8(l).unwrap()).collect();
+        let mail = format!("Content-Transfer-Encoding: base64\r\n\r\n{}\r\n", lines.join("\r\n"));
+        let json = format!("{{\"raw\":\"{}\"}}", lines.join("\\n"));
+        let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
+        encoder.write_all(text.as_bytes()).unwrap();
+        let packed = STANDARD_NO_PAD.encode(encoder.finish().unwrap());
+        let soft = format!("Gr=C3=BC=C3=9Fe, das Wort: {}=\n{} und mehr", &MARKER[..9], &MARKER[9..]);
+        let search = Search::of(MARKER).unwrap();
+        for text in [mail, json, packed.clone(), format!("body={packed}"), packed.replace('+', "-"), soft] {
+            assert!(search.find(text.as_bytes(), 0).iter().any(|found| !found.derivative), "{text}");
         }
     }
 

@@ -386,9 +386,9 @@ pub struct ConfigPath {
     pub mode: Option<String>,
     /// Owner's number.
     pub uid: Option<u32>,
-    /// Everyone may read it.
+    /// Everyone may read it, or somebody whom its access list (acl(5)) names.
     pub world_readable: Option<bool>,
-    /// Others than its owner may write it.
+    /// Others than its owner may write it, or to a folder on the way to it, and so replace it.
     pub others_write: Option<bool>,
 }
 

@@ -256,7 +256,7 @@ pub struct Key {
     pub uid: u32,
     /// Group's number.
     pub gid: u32,
-    /// The group may read it. Access lists beyond the permission bits (acl(5)) show here as their mask.
+    /// The group may read it; where there is an access list, somebody in it may.
     pub group_readable: bool,
     /// Everyone may read it.
     pub world_readable: bool,
@@ -268,6 +268,15 @@ pub struct Key {
     pub folder_world_writable: bool,
     /// Permission bits of that folder, octal: `0755`.
     pub folder_mode: Option<String>,
+    /// Whom its access list (acl(5)) lets read it: a group by its name, an account as `account 65534`.
+    pub acl_readers: Vec<String>,
+    /// Whom it lets write to it, likewise.
+    pub acl_writers: Vec<String>,
+    /// Folders on the way to it, and to each link that leads to it, that others than root and its owner may write to, so that
+    /// they may replace it. Folders with the sticky bit (sticky(7)) are none.
+    pub open_folders: Vec<String>,
+    /// Why its access list or a folder could not be looked at.
+    pub access_unknown: Option<String>,
     /// A certificate for it among those found; null where none matches or the public half can't be told.
     pub certificate: Option<CertificateRef>,
 }

@@ -30,8 +30,22 @@ pub(super) fn is_store(bytes: &[u8]) -> bool {
     at.is_some_and(|at| at <= 6) && head.windows(oid.len()).any(|window| window == oid)
 }
 
-/// Reads a store; `None` where it is in BER, or broken.
+/// Reads a store; `None` where it is in BER, or broken. An empty passphrase, which some programs write where none is given, hides
+/// nothing.
 pub(super) fn read(bytes: &[u8], passphrase: Option<&str>) -> Option<Store> {
+    let store = read_with(bytes, passphrase)?;
+    let shown = |store: &Store| store.keys.iter().all(|key| key.as_ref().is_ok_and(|key| !key.is_hidden()));
+    if shown(&store) {
+        return Some(store);
+    }
+    let Some(mut open) = read_with(bytes, Some("")).filter(shown) else { return Some(store) };
+    for key in open.keys.iter_mut().flatten() {
+        key.encrypted = false;
+    }
+    Some(open)
+}
+
+fn read_with(bytes: &[u8], passphrase: Option<&str>) -> Option<Store> {
     let mut body = Reader::new(bytes).enter(SEQUENCE)?;
     (body.take(INTEGER)? == [3]).then_some(())?;
     let mut content = body.enter(SEQUENCE)?;
@@ -150,6 +164,27 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+
+    /// A store of `openssl pkcs12 -export -passout pass:` with a key of 1024 bits, made for this test alone.
+    #[test]
+    fn an_empty_passphrase_hides_nothing() -> Result<(), Box<dyn std::error::Error>> {
+        let folder = tempfile::tempdir()?;
+        let run = |argv: &[&str]| {
+            let done = std::process::Command::new("openssl").args(argv).current_dir(folder.path()).output();
+            done.map(|done| assert!(done.status.success(), "{done:?}"))
+        };
+        run(&[
+            "req", "-x509", "-newkey", "rsa:1024", "-nodes", "-keyout", "k", "-out", "c", "-subj", "/CN=lab", "-days",
+            "9",
+        ])?;
+        for (pass, shown) in [("pass:", true), ("pass:lab", false)] {
+            run(&["pkcs12", "-export", "-inkey", "k", "-in", "c", "-passout", pass, "-out", "s"])?;
+            let store = read(&std::fs::read(folder.path().join("s"))?, None).ok_or("no store")?;
+            let bits: Vec<_> = store.keys.iter().map(|key| key.as_ref().ok().and_then(|key| key.bits)).collect();
+            assert_eq!(bits.contains(&Some(1024)), shown, "{pass}");
+        }
+        Ok(())
+    }
 
     proptest! {
         #[test]

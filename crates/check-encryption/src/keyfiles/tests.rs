@@ -54,6 +54,56 @@ async fn keys_and_certificates_find_each_other() {
     assert_eq!(named(&facts["places"], "/etc/nginx")["outcome"], "absent");
 }
 
+/// An access list of a file or folder: owner rw, group none, mask rwx, and one account.
+fn grant(machine: &Machine, path: &str, account: u32, permission: u16) {
+    let entries =
+        [(1, 7, u32::MAX), (2, permission, account), (4, 0, u32::MAX), (0x10, 7, u32::MAX), (0x20, 0, u32::MAX)];
+    let mut list = 2_u32.to_le_bytes().to_vec();
+    for (tag, permission, id) in entries {
+        list.extend([u16::to_le_bytes(tag), u16::to_le_bytes(permission)].concat());
+        list.extend(u32::to_le_bytes(id));
+    }
+    let flags = rustix::fs::XattrFlags::empty();
+    rustix::fs::setxattr(machine.path(path), "system.posix_acl_access", &list, flags).unwrap();
+}
+
+#[tokio::test]
+async fn who_may_read_or_replace_a_key_is_told() {
+    let machine = Machine::new();
+    let pem = pair().0.serialize_pem();
+    for name in ["a/list", "b/group", "c/above/deep", "d/folder-list", "e/sound", "f/sticky"] {
+        machine.file(&format!("/etc/nginx/{name}.key"), &pem);
+        machine.mode(&format!("/etc/nginx/{name}.key"), 0o600);
+    }
+    machine.file("/srv/real/linked.key", &pem);
+    machine.link("/srv/open/link.key", "/srv/real/linked.key");
+    machine.link("/etc/nginx/link.key", "/srv/real/linked.key");
+    machine.link("/etc/nginx/through", "../../srv/open");
+    grant(&machine, "/etc/nginx/a/list.key", 65534, 4);
+    grant(&machine, "/etc/nginx/d", 65534, 7);
+    machine.mode("/etc/nginx/b", 0o775);
+    rustix::fs::chown(machine.path("/etc/nginx/b"), None, Some(rustix::fs::Gid::from_raw(12))).unwrap();
+    machine.mode("/etc/nginx/c", 0o777);
+    machine.mode("/etc/nginx/f", 0o1777);
+    machine.mode("/srv/open", 0o777);
+    let facts = look(&machine).await;
+    let key = |name: &str| named(&facts["keys"], name);
+    let list = key("/etc/nginx/a/list.key");
+    assert_eq!((&list["acl_readers"], &list["acl_writers"]), (&json!(["account 65534"]), &json!([])));
+    for (name, open) in [
+        ("/etc/nginx/a/list.key", None),
+        ("/etc/nginx/b/group.key", Some("/etc/nginx/b (mode 0775, owner 0, group 12)")),
+        ("/etc/nginx/c/above/deep.key", Some("/etc/nginx/c (mode 0777, owner 0, group 0)")),
+        ("/etc/nginx/d/folder-list.key", Some("/etc/nginx/d (mode 0770, owner 0, group 0, and an access list)")),
+        ("/etc/nginx/e/sound.key", None),
+        ("/etc/nginx/f/sticky.key", None),
+        ("/srv/real/linked.key", Some("/srv/open (mode 0777, owner 0, group 0)")),
+    ] {
+        assert_eq!(key(name)["open_folders"], json!(open.into_iter().collect::<Vec<_>>()), "{name}");
+        assert_eq!(key(name)["access_unknown"], Value::Null, "{name}");
+    }
+}
+
 #[tokio::test]
 async fn nothing_secret_is_written_down() {
     let machine = Machine::new();
