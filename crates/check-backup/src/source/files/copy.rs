@@ -34,7 +34,7 @@ impl Zone {
         let either = self.zone.to_ambiguous_timestamp(civil);
         let called =
             |at: &Timestamp| abbreviation.is_empty() || self.zone.to_offset_info(*at).abbreviation() == abbreviation;
-        let mut both = [either.clone().earlier().ok(), either.later().ok()].into_iter().flatten();
+        let mut both = [either.earlier().ok(), either.later().ok()].into_iter().flatten();
         both.find(called).map(|at| at.to_string())
     }
 
