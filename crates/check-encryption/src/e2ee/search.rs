@@ -79,7 +79,7 @@ impl Search {
                 let part = text.get(shift..).unwrap_or_default();
                 let whole = part.get(..part.len() / 4 * 4).unwrap_or_default();
                 let Ok(inner) = STANDARD_NO_PAD.decode(whole) else { continue };
-                if inner.windows(2).any(|pair| is_mark(pair)) {
+                if inner.windows(2).any(is_mark) {
                     self.compressed(&inner, at, &format!(" in base64{within}"), depth + 1, found);
                 }
             }
