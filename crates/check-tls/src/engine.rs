@@ -35,6 +35,8 @@ use crate::trial::{Purpose, Question, Said, Trial};
 
 /// Attempts on an offer on which the connection is dropped.
 const ATTEMPTS: u32 = 3;
+/// Most connections to a MySQL server in one scan.
+const MOST_MYSQL: u32 = 60;
 /// After how many refusals a canary is sent.
 const CANARY_AFTER: u32 = 8;
 /// How often an address that fails its canary is given time, and each attempt meanwhile does not count.
@@ -92,6 +94,8 @@ pub(crate) struct Engine<'a> {
     /// A hello that was answered, to be sent again now and then.
     canary: OnceLock<Ask>,
     refusals: AtomicU32,
+    /// Connections to a server that counts them against this machine.
+    opened: AtomicU32,
     /// When the last canary was sent that was answered. Held while one is under way for want of answers.
     well: Mutex<Option<Instant>>,
     /// It dislikes an empty list of key shares.
@@ -107,6 +111,7 @@ impl<'a> Engine<'a> {
             starttls,
             canary: OnceLock::new(),
             refusals: AtomicU32::new(0),
+            opened: AtomicU32::new(0),
             well: Mutex::new(None),
             grease: AtomicBool::new(false),
         }
@@ -195,7 +200,7 @@ impl<'a> Engine<'a> {
 
     /// One attempt. True where there is no use in another one.
     async fn once(&self, ask: &Ask, attempt: u32) -> (Option<Trial>, bool) {
-        if self.cx.remaining().is_zero() {
+        if self.cx.remaining().is_zero() || self.wears_out_welcome() {
             return (None, true);
         }
         let wave = ask.wave + attempt - 1;
@@ -220,6 +225,12 @@ impl<'a> Engine<'a> {
         let ended = self.converse(&mut conn, &bytes, &mut reader).await;
         let exchange = conn.finish(ended);
         (exchange.and_then(|exchange| Trial::of(index, &exchange)), false)
+    }
+
+    /// Whether one more handshake that is not finished could make the server shut this machine out, so that the rest stays
+    /// unasked: MySQL and MariaDB do so after `max_connect_errors`, 100 by default, and others of this machine would suffer.
+    fn wears_out_welcome(&self) -> bool {
+        self.starttls == Some(Protocol::Mysql) && self.opened.fetch_add(1, Ordering::Relaxed) >= MOST_MYSQL
     }
 
     /// Sends, and reads until the reader has enough or the time for one exchange is over: twice the patience, since a
