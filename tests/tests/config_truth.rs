@@ -255,15 +255,7 @@ fn a_gate_before_deployment_and_the_wire_agree() -> Result<()> {
         let nginx = site.start(&[("nginx.conf", &http)])?;
         let subject = format!("tls: {{ endpoint: \"{}\" }}", nginx.address());
         let after = Audited::target(site.probity, "baseline", &subject, &["audit"])?;
-        let facts = after.evidence("tls")?["facts"].clone();
-        let accepted: Vec<&str> = facts["versions"]
-            .as_array()
-            .into_iter()
-            .flatten()
-            .filter(|version| version["outcome"] == "accepted")
-            .filter_map(|version| version["name"].as_str())
-            .collect();
-        assert_eq!(service(&declared, "localhost")["protocols"]["values"], json!(accepted));
+        assert_eq!(service(&declared, "localhost")["protocols"]["values"], json!(after.accepted_versions()?));
         assert_eq!(after.verdict("TLS-PROTO-LEGACY"), verdict, "{}", after.finished);
     }
     Ok(())

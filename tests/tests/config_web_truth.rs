@@ -248,15 +248,11 @@ fn a_gate_before_deployment_and_the_wire_agree() -> Result<()> {
         let running = site.start(&[("main.conf", &text)])?;
         let subject = format!("tls: {{ endpoint: \"{}\" }}", running.address());
         let after = Audited::target(site.probity, "baseline", &subject, &["audit"])?;
-        let facts = after.evidence("tls")?["facts"].clone();
-        let accepted: Vec<&str> = facts["versions"]
-            .as_array()
-            .into_iter()
-            .flatten()
-            .filter(|version| version["outcome"] == "accepted")
-            .filter_map(|version| version["name"].as_str())
-            .collect();
-        assert_eq!(service(&declared, "localhost")["protocols"]["values"], json!(accepted), "{server}");
+        assert_eq!(
+            service(&declared, "localhost")["protocols"]["values"],
+            json!(after.accepted_versions()?),
+            "{server}"
+        );
         assert_eq!(after.verdict("TLS-PROTO-LEGACY"), verdict, "{}", after.finished);
     }
     Ok(())

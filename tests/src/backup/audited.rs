@@ -86,6 +86,17 @@ impl Audited {
         anyhow::bail!("no evidence of the kind {kind}: {}", self.finished)
     }
 
+    /// The versions of TLS that the server was seen to accept, oldest first.
+    ///
+    /// # Errors
+    /// When there is no evidence of the kind `tls`.
+    pub fn accepted_versions(&self) -> Result<Vec<String>> {
+        let versions = self.fact("tls", "/versions")?;
+        let accepted =
+            versions.as_array().into_iter().flatten().filter(|v| v.get("outcome").is_some_and(|o| o == "accepted"));
+        Ok(accepted.filter_map(|v| v.get("name")?.as_str().map(str::to_owned)).collect())
+    }
+
     /// A fact of the kind, by JSON pointer; null where there is none.
     ///
     /// # Errors
